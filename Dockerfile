@@ -1,0 +1,38 @@
+# syntax=docker/dockerfile:1
+
+ARG BASE_IMAGE=python:3.11-slim-bookworm
+
+FROM ${BASE_IMAGE} AS build
+WORKDIR /src
+RUN python -m venv /opt/collector
+# The dependencies alone first: they change less often than the code.
+COPY pyproject.toml README.md LICENSE ./
+RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
+    && /opt/collector/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+COPY collector collector
+RUN /opt/collector/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps . \
+    && /opt/collector/bin/python -m compileall -q /opt/collector
+
+FROM ${BASE_IMAGE}
+LABEL org.opencontainers.image.title="collector" \
+      org.opencontainers.image.description="Syslog collector that normalizes EDR events to ECS" \
+      org.opencontainers.image.licenses="Apache-2.0"
+RUN groupadd --system --gid 10001 collector \
+    && useradd --system --uid 10001 --gid collector --home-dir /var/lib/collector --shell /usr/sbin/nologin collector \
+    && install -d -o collector -g collector -m 0750 /var/lib/collector
+COPY --from=build /opt/collector /opt/collector
+COPY config/collector.yaml /etc/collector/collector.yaml
+# Nothing is written but to /var/lib/collector: the root file system may be read-only.
+ENV PATH=/opt/collector/bin:$PATH \
+    PYTHONDONTWRITEBYTECODE=1 \
+    PYTHONUNBUFFERED=1 \
+    COLLECTOR_CONFIG=/etc/collector/collector.yaml
+USER collector
+WORKDIR /var/lib/collector
+VOLUME /var/lib/collector
+EXPOSE 5514/udp 5514/tcp 5515/tcp 5516/tcp 9514/tcp
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
+    CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9514/readyz', timeout=2)"]
+STOPSIGNAL SIGTERM
+ENTRYPOINT ["collector"]
+CMD ["run"]

@@ -1,0 +1,1 @@
+"""The admin server: metrics, health, status and the embedded inbox."""

@@ -1,0 +1,363 @@
+"""The command line: one small function per command.
+
+Data goes to stdout, everything else to stderr. Exit codes: 0 done, 1 the work failed, 2 wrong
+usage or configuration.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import socket
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import orjson
+import structlog
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from collector import __version__, embedded, logs, samples, sending, streams
+from collector import config as settings
+from collector.parsers import ParseError, build, cef, pipeline_error
+from collector.settings.problems import ConfigError
+from collector.streams import InputForm
+from collector.syslog import message
+from collector.syslog.framing import Framer
+from collector.syslog.message import KeyName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer(
+    name="collector",
+    help="Receives EDR events over syslog, normalizes them to ECS, forwards them over HTTP.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+stderr = Console(stderr=True, highlight=False)
+
+READ_BYTES = 64 * 1024
+ROUTING = settings.RoutingSettings()
+KEY_NAME = KeyName(ROUTING.structured_data_id, ROUTING.parameter)
+
+
+class ParserName(StrEnum):
+    """The parsers that `--parser` names."""
+
+    cybereason = "cybereason"
+    harfanglab = "harfanglab"
+    raw = "raw"
+
+
+class ProfileName(StrEnum):
+    """The shapes of events that `--profile` names."""
+
+    documented = "documented"
+
+
+class Vendor(StrEnum):
+    """Whose sample events are sent."""
+
+    cybereason = "cybereason"
+    harfanglab = "harfanglab"
+    all = "all"
+
+
+class Transport(StrEnum):
+    """How events are sent."""
+
+    udp = "udp"
+    tcp = "tcp"
+
+
+InputFile = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[FILE]", help="Input; stdin if not given.", exists=True, dir_okay=False
+    ),
+]
+ConfigFile = Annotated[
+    Path, typer.Option("--config", "-c", metavar="FILE", help="Configuration file.")
+]
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        app()
+    except BrokenPipeError:
+        # Whoever reads our output has enough, as `head` does. Python would complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+@app.callback()
+def options(
+    *,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+    ] = False,
+) -> None:
+    """Handle what goes before a command."""
+    if version:
+        typer.echo(f"collector {__version__}")
+        raise typer.Exit
+
+
+@app.command()
+def run(
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            "-c",
+            metavar="FILE",
+            envvar="COLLECTOR_CONFIG",
+            help="Configuration file; without one the embedded default is used.",
+        ),
+    ] = None,
+) -> None:
+    """Run the daemon until SIGTERM or SIGINT."""
+    from collector import service  # noqa: PLC0415 - the other commands do not need its libraries
+
+    first_start = None
+    try:
+        if config is None:
+            loaded, first_start = embedded.load(embedded.DIRECTORY, os.environ)
+        else:
+            loaded = settings.load(config)
+    except ConfigError as error:
+        _fail(str(error), 2)
+    logs.configure(loaded.logging.level, loaded.logging.format)
+    log = structlog.get_logger(__name__)
+    for warning in settings.warnings(loaded):
+        log.warning("configuration", path=warning.path, problem=warning.message)
+
+    def started(running: service.Service) -> None:
+        if config is None:
+            stderr.print(embedded.what_next(running.admin_address, first_start))
+
+    try:
+        code = service.run(loaded, started)
+    except service.StartError as error:
+        _fail(str(error), 1)
+    raise typer.Exit(code)
+
+
+@app.command()
+def check(config: ConfigFile) -> None:
+    """Validate a configuration file and say everything that is wrong with it."""
+    try:
+        loaded = settings.load(config)
+    except ConfigError as error:
+        typer.echo(str(error))
+        raise typer.Exit(2) from None
+    for warning in settings.warnings(loaded):
+        typer.echo(f"{config}: {warning} (warning)")
+    typer.echo(f"{config}: valid")
+
+
+@app.command()
+def parse(
+    parser: Annotated[ParserName, typer.Option(help="Which parser reads the payloads.")],
+    file: InputFile = None,
+    profile: Annotated[ProfileName, typer.Option(help="Shape of the events.")] = (
+        ProfileName.documented
+    ),
+    form: Annotated[
+        InputForm,
+        typer.Option(
+            "--input",
+            help="lines: a payload a line; json: each line a JSON string; "
+            "wire: each line a JSON string with a whole syslog message.",
+        ),
+    ] = InputForm.lines,
+) -> None:
+    """Turn raw payloads into ECS events, one per line on stdout."""
+    read = build(parser.value, profile.value)
+    failures = 0
+    for line in streams.lines(file):
+        try:
+            event = read(streams.payload(line, form, KEY_NAME))
+        except ParseError as error:
+            event = pipeline_error(line.decode("utf-8", "replace"), error)
+            failures += 1
+        streams.write(orjson.dumps(event))
+    raise typer.Exit(int(failures > 0))
+
+
+@app.command()
+def frames(file: InputFile = None) -> None:
+    """Cut the bytes of one TCP connection into frames, each a JSON string on stdout."""
+    framer = Framer("auto")
+    with streams.opened(file) as stream:
+        while data := stream.read(READ_BYTES):
+            streams.write_frames(framer.feed(data))
+    streams.write_frames(framer.close())
+    if framer.incomplete is not None:
+        stderr.print("the last frame is incomplete and left out")
+
+
+@app.command()
+def header(file: InputFile = None) -> None:
+    """Read syslog messages, each line a JSON string, into their header fields and message."""
+    now = datetime.now(UTC)
+    failures = 0
+    for line in streams.lines(file):
+        try:
+            found = message.parse(streams.octets(line), now=now)
+        except ParseError as error:
+            streams.write(orjson.dumps({"error": str(error)}))
+            failures += 1
+        else:
+            streams.write(orjson.dumps(_header_fields(found)))
+    raise typer.Exit(int(failures > 0))
+
+
+@app.command("cef")
+def cef_(file: InputFile = None) -> None:
+    """Read CEF payloads, each line a JSON string, into header fields and extensions."""
+    failures = 0
+    for line in streams.lines(file):
+        try:
+            found = cef.parse(streams.octets(line).decode("utf-8", "replace"))
+        except ParseError as error:
+            streams.write(orjson.dumps({"error": str(error)}))
+            failures += 1
+        else:
+            streams.write(orjson.dumps(found._asdict()))
+    raise typer.Exit(int(failures > 0))
+
+
+@app.command()
+def send(
+    *,
+    to: Annotated[str, typer.Option(metavar="HOST:PORT", help="The collector.")] = "127.0.0.1:5514",
+    transport: Annotated[Transport, typer.Option(help="tcp is octet-counted.")] = Transport.tcp,
+    vendor: Annotated[Vendor, typer.Option(help="Whose events are sent.")] = Vendor.all,
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Messages in all; each sample once if not given.")
+    ] = None,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Messages per second.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            help="Intake key; if not given, the one of the vendor in CYBEREASON_INTAKE_KEY, "
+            "HARFANGLAB_INTAKE_KEY or ./collector-data/keys.yaml, else none is sent."
+        ),
+    ] = None,
+    file: InputFile = None,
+) -> None:
+    """Send sample events, or the payloads of FILE (one a line), with a progress bar."""
+    host, port = _host_and_port(to)
+    outgoing = _outgoing(vendor, key, file)
+    if not outgoing:
+        _fail("nothing to send: the input is empty", 1)
+    total = count or len(outgoing)
+    octets = 0
+    with _progress() as progress:
+        task = progress.add_task("sending", total=total)
+
+        def sent(size: int) -> None:
+            nonlocal octets
+            octets += size
+            progress.advance(task)
+
+        try:
+            sending.send(
+                itertools.islice(_messages(outgoing), total),
+                host=host,
+                port=port,
+                transport=transport.value,
+                rate=rate,
+                sent=sent,
+            )
+        except OSError as error:
+            progress.stop()
+            _fail(f"cannot send to {to}: {error.strerror or error}", 1)
+    keyless = "" if all(item.key for item in outgoing) else ", without an intake key"
+    typer.echo(f"sent {total} messages, {octets} octets, to {to} over {transport}{keyless}")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration."""
+    streams.write(orjson.dumps(settings.schema(), option=orjson.OPT_INDENT_2))
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    """End the command with a message."""
+    typer.echo(text, err=True)
+    raise typer.Exit(code)
+
+
+def _header_fields(found: message.Message) -> dict[str, Any]:
+    stamp = found.timestamp
+    return {
+        "pri": found.pri,
+        "facility": found.facility,
+        "severity": found.severity,
+        "timestamp": stamp and stamp.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "hostname": found.hostname,
+        "app_name": found.app_name,
+        "procid": found.procid,
+        "msgid": found.msgid,
+        "structured_data": found.structured_data,
+        "message": found.message,
+    }
+
+
+def _host_and_port(to: str) -> tuple[str, int]:
+    host, _, port = to.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+        _fail(f"--to {to!r}: not HOST:PORT, as in 127.0.0.1:5514 or [::1]:5514", 2)
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _outgoing(vendor: Vendor, key: str | None, file: Path | None) -> list[sending.Outgoing]:
+    """Return what is to be sent: the payloads of the file, else the samples of the vendor."""
+    vendors = [Vendor.cybereason, Vendor.harfanglab] if vendor is Vendor.all else [vendor]
+    keys = {name: key or embedded.known_key(name, os.environ) for name in vendors}
+    if file is not None:
+        name = vendors[0]
+        if len(vendors) > 1 and key is None:
+            _fail("with FILE, say whose events they are: --vendor, or the --key itself", 2)
+        return [
+            sending.Outgoing(name, line.decode("utf-8", "replace"), keys[name])
+            for line in streams.lines(file)
+        ]
+    return [
+        sending.Outgoing(name, sample.raw, keys[name])
+        for name in vendors
+        for sample in samples.load(name)
+    ]
+
+
+def _messages(outgoing: list[sending.Outgoing]) -> Iterator[bytes]:
+    """Yield messages without end, each with the time at which it is asked for."""
+    hostname = socket.gethostname() or "-"
+    for item in itertools.cycle(outgoing):
+        yield sending.message(
+            item,
+            now=datetime.now(UTC),
+            hostname=hostname,
+            sd_id=ROUTING.structured_data_id,
+            parameter=ROUTING.parameter,
+        )
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=stderr,
+    )

@@ -1,0 +1,510 @@
+"""Every setting of the collector, declared once.
+
+Validation, defaults, the JSON schema and the help of a setting come from its declaration here; how
+a file becomes settings is in `collector.settings`. `load` is the way from a file to a `Config`,
+`warnings` says what is allowed but probably not meant.
+
+Sizes are in bytes and durations in seconds once they are read.
+"""
+
+import ipaddress
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, get_args
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, ValidationError
+
+from collector.settings import relations
+from collector.settings.checking import Settings, check
+from collector.settings.document import read_mapping, read_text
+from collector.settings.json_schema import json_schema
+from collector.settings.kinds import (
+    HEADER_NAME,
+    HOST,
+    INBOX,
+    LABEL,
+    NETWORK,
+    SD_NAME,
+    SECRET,
+    SECRET_FILE,
+    URL,
+    USER_NAME,
+    Network,
+    OneOrMany,
+    duration,
+    size,
+    whole,
+)
+from collector.settings.problems import ConfigError, Problem, joined
+from collector.settings.secret_files import read_secret
+from collector.settings.substitution import substitute
+from collector.settings.units import GIB, KIB, MIB, TIB, format_duration
+
+ALL_SINKS = "all"
+"""In place of a sink's name: every sink. No sink can have this name."""
+
+Transport = Literal["udp", "tcp"]
+Framing = Literal["auto", "octet-counted", "lf", "nul"]
+WhenOversize = Literal["truncate", "reject"]
+Parser = Literal["cybereason", "harfanglab", "raw"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+Networks = Annotated[tuple[Annotated[Network, NETWORK], ...], Field(max_length=1000), OneOrMany()]
+SecretText = Annotated[SecretStr, SECRET]
+SecretFile = Annotated[Path, SECRET_FILE]
+
+# Headers that follow from how a request is sent.
+_OWN_HEADERS = {
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "transfer-encoding",
+}
+
+
+@dataclass(frozen=True)
+class _Only:
+    """Marks a setting of the listeners with one transport."""
+
+    transport: Transport
+
+
+class ListenerSettings(Settings):
+    """A socket that messages arrive on."""
+
+    name: Annotated[str, LABEL]
+    """The listener's name in logs and metrics; unique."""
+    transport: Transport
+    """How messages arrive: udp, one message in a datagram, or tcp, framed in a stream."""
+    host: Annotated[str, HOST] = "0.0.0.0"
+    """The address to listen on; `::` takes IPv4 too."""
+    port: Annotated[int, whole(0, 65535)]
+    """The port to listen on; 0 lets the system choose one, which the log tells."""
+    intake: Annotated[str, LABEL] | None = None
+    """The intake that messages without a key belong to."""
+    framing: Annotated[Framing, _Only("tcp")] = "auto"
+    """How messages follow one another (tcp): octet-counted or lf, nul, or auto for each frame."""
+    max_message_bytes: Annotated[int, size(1 * KIB, 16 * MIB)] = 256 * KIB
+    """The length beyond which a message is oversize."""
+    when_oversize: WhenOversize = "truncate"
+    """What becomes of an oversize message: truncate keeps its beginning, reject nothing of it."""
+    allowed_sources: Networks = ()
+    """The networks that may send; empty for all."""
+    max_connections: Annotated[int, whole(1, 100_000), _Only("tcp")] = 1024
+    """How many connections may be open at once (tcp)."""
+    max_connections_per_source: Annotated[int, whole(1, 100_000), _Only("tcp")] = 128
+    """How many connections one address may have open at once (tcp)."""
+    idle_timeout: Annotated[Annotated[float, duration("10ms", "30d")] | None, _Only("tcp")] = None
+    """How long a connection may be silent before it is closed (tcp); unwritten for ever."""
+    frame_timeout: Annotated[float, duration("10ms", "1h"), _Only("tcp")] = 30.0
+    """How long a message that has begun may take to end before its connection is closed (tcp)."""
+    receive_buffer: Annotated[int, size(4 * KIB, 1 * GIB), _Only("udp")] = 8 * MIB
+    """The socket's receive buffer, SO_RCVBUF (udp); the kernel may give less, which is logged."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find settings of another transport."""
+        transport = written.get("transport")
+        if transport not in get_args(Transport):
+            return
+        for name, field in cls.model_fields.items():
+            for mark in field.metadata:
+                if isinstance(mark, _Only) and name in written and mark.transport != transport:
+                    what = f"not a setting of a {transport} listener"
+                    yield Problem(name, f"{what}; accepted with transport: {mark.transport}")
+
+
+class IntakeSettings(Settings):
+    """One kind of events: how its messages are recognised, read and forwarded."""
+
+    name: Annotated[str, LABEL]
+    """The intake's name in logs and metrics; unique."""
+    parser: Parser
+    """What reads its messages; raw only forwards them as text."""
+    key: Annotated[tuple[SecretText, ...], Field(max_length=16), OneOrMany()] = ()
+    """The key, or a list of keys while it changes, that its messages carry; a secret."""
+    key_file: SecretFile | None = None
+    """The file that holds the key."""
+    sources: Networks = ()
+    """The networks whose messages belong to this intake without a key."""
+    sinks: Annotated[tuple[Annotated[str, LABEL], ...], Field(min_length=1), OneOrMany()] = (
+        ALL_SINKS,
+    )
+    """The sinks its events go to, by name; all for every sink."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find a key that is given twice over."""
+        return relations.at_most_one(written, ["key", "key_file"])
+
+    def read_keys(self) -> tuple[str, ...]:
+        """Return the keys in plain text, the file read again.
+
+        Raises:
+            SecretFileError: The file holds no usable key now.
+        """
+        if self.key_file is not None:
+            return (read_secret(self.key_file),)
+        return tuple(key.get_secret_value() for key in self.key)
+
+
+class BasicAuth(Settings):
+    """A user name and a password (RFC 7617)."""
+
+    holds_secrets: ClassVar[bool] = True
+
+    username: Annotated[str, USER_NAME]
+    """The user name."""
+    password: SecretText | None = None
+    """The password; a secret."""
+    password_file: SecretFile | None = None
+    """The file that holds the password."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find a password that is missing or given twice over."""
+        return relations.exactly_one(written, ["password", "password_file"])
+
+    def read_password(self) -> str:
+        """Return the password in plain text; SecretFileError as `read_secret` raises it."""
+        return _reveal(self.password, self.password_file)
+
+
+class BearerAuth(Settings):
+    """A token in the Authorization header (RFC 6750)."""
+
+    holds_secrets: ClassVar[bool] = True
+
+    token: SecretText | None = None
+    """The token; a secret."""
+    token_file: SecretFile | None = None
+    """The file that holds the token."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find a token that is missing or given twice over."""
+        return relations.exactly_one(written, ["token", "token_file"])
+
+    def read_token(self) -> str:
+        """Return the token in plain text; SecretFileError as `read_secret` raises it."""
+        return _reveal(self.token, self.token_file)
+
+
+class HeaderAuth(Settings):
+    """A secret in a header of its own, such as an API key."""
+
+    holds_secrets: ClassVar[bool] = True
+
+    name: Annotated[str, HEADER_NAME]
+    """The name of the header."""
+    value: SecretText | None = None
+    """The value of the header; a secret."""
+    value_file: SecretFile | None = None
+    """The file that holds the value."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find a value that is missing or given twice over, or a header that is the sink's own."""
+        yield from relations.exactly_one(written, ["value", "value_file"])
+        name = written.get("name")
+        if isinstance(name, str) and name.lower() in _OWN_HEADERS:
+            yield Problem("name", "set by the collector itself; accepted: another header")
+
+    def read_value(self) -> str:
+        """Return the value in plain text; SecretFileError as `read_secret` raises it."""
+        return _reveal(self.value, self.value_file)
+
+
+class AuthSettings(Settings):
+    """How the collector authenticates at a sink: one of the three."""
+
+    holds_secrets: ClassVar[bool] = True
+
+    basic: BasicAuth | None = None
+    """A user name and a password."""
+    bearer: BearerAuth | None = None
+    """A token."""
+    header: HeaderAuth | None = None
+    """A secret in a header of its own."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find more ways than one."""
+        return relations.at_most_one(written, list(cls.model_fields))
+
+
+class BatchSettings(Settings):
+    """When a batch of events is complete: whichever comes first."""
+
+    max_events: Annotated[int, whole(1, 100_000)] = 1000
+    """Events in a batch."""
+    max_bytes: Annotated[int, size(1 * KIB, 64 * MIB)] = 1 * MIB
+    """Bytes of a batch before compression."""
+    max_wait: Annotated[float, duration("0", "1m")] = 0.2
+    """How long the first event of a batch waits for others."""
+
+
+class RetrySettings(Settings):
+    """How long a sink is left alone after it failed: from `initial`, doubling, up to `max`."""
+
+    initial: Annotated[float, duration("1ms", "10m")] = 0.5
+    """The wait after the first failure, before jitter."""
+    max: Annotated[float, duration("1ms", "1d")] = 60.0
+    """The longest wait, also where a sink asks for a longer one."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find a first wait that is longer than the longest."""
+        try:
+            retry = cls.model_validate(written)
+        except ValidationError:
+            return
+        if retry.initial > retry.max:
+            longest = format_duration(retry.max)
+            yield Problem("initial", f"longer than max; accepted: 1ms to {longest}, as max is")
+
+
+class SinkSettings(Settings):
+    """Where events go."""
+
+    name: Annotated[str, LABEL]
+    """The sink's name in logs and metrics; unique."""
+    url: Annotated[str, URL]
+    """Where batches are posted to; `inbox:` for the daemon's own inbox, which shows the newest."""
+    format: Literal["ndjson"] = "ndjson"
+    """The form of a batch: ndjson, one event per line."""
+    headers: Annotated[
+        dict[Annotated[str, HEADER_NAME], SecretText], Field(default_factory=dict, max_length=64)
+    ]
+    """Headers added to each request; their values are secrets."""
+    auth: AuthSettings | None = None
+    """How the collector authenticates: basic, bearer or header."""
+    compression: Literal["none", "gzip"] = "gzip"
+    """How the body of a request is compressed: none or gzip."""
+    batch: BatchSettings = BatchSettings()
+    """When a batch of events is complete."""
+    concurrency: Annotated[int, whole(1, 64)] = 4
+    """How many requests may be in flight; order is kept only with 1."""
+    timeout: Annotated[float, duration("100ms", "10m")] = 30.0
+    """How long a request may take in all."""
+    retry: RetrySettings = RetrySettings()
+    """How long the sink is left alone after it failed."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find a name that stands for all sinks, and headers that something else sets."""
+        if written.get("name") == ALL_SINKS:
+            yield Problem("name", f"{ALL_SINKS!r} means every sink; accepted: another name")
+        headers, auth = written.get("headers"), written.get("auth")
+        if not isinstance(headers, dict):
+            return
+        owners = dict.fromkeys(_OWN_HEADERS, "the collector itself")
+        if isinstance(auth, dict):
+            owners |= dict.fromkeys(_auth_headers(auth), "auth")
+        for name in headers:
+            owner = owners.get(name.lower())
+            if owner:
+                yield Problem(joined("headers", name), f"set by {owner}; accepted: other headers")
+            owners[name.lower()] = "another spelling of the same header"
+
+    @property
+    def is_inbox(self) -> bool:
+        """Whether events go to the daemon's own inbox."""
+        return self.url == INBOX
+
+
+class RoutingSettings(Settings):
+    """Where a message carries the key of its intake."""
+
+    structured_data_id: Annotated[str, SD_NAME] = "SEKOIA@53288"
+    """The structured-data element (RFC 5424) that holds the key."""
+    parameter: Annotated[str, SD_NAME] = "intake_key"
+    """The parameter of that element whose value is the key."""
+
+
+class SpoolSettings(Settings):
+    """Where events wait until their sink has them."""
+
+    type: Literal["memory"] = "memory"
+    """What holds them: memory, which is empty after a stop."""
+    max_bytes: Annotated[int, size(64 * KIB, 1 * TIB)] = 256 * MIB
+    """How much may wait; beyond it, senders wait."""
+
+
+class AdminSettings(Settings):
+    """The HTTP server for metrics, health and status."""
+
+    host: Annotated[str, HOST] = "127.0.0.1"
+    """The address to listen on; off loopback without token_file only metrics and health."""
+    port: Annotated[int, whole(0, 65535)] = 9514
+    """The port to listen on; 0 lets the system choose one."""
+    token_file: SecretFile | None = None
+    """The file that holds the token that status and API ask for."""
+
+    def read_token(self) -> str | None:
+        """Return the token in plain text, the file read again; None when there is none.
+
+        Raises:
+            SecretFileError: The file holds no usable token now.
+        """
+        return None if self.token_file is None else read_secret(self.token_file)
+
+
+class LoggingSettings(Settings):
+    """What the daemon says about itself, on standard error."""
+
+    level: LogLevel = "info"
+    """The least important level that is written: debug, info, warning or error."""
+    format: Literal["json", "console"] = "json"
+    """How a line looks: json for machines, console for people."""
+
+
+class Config(Settings):
+    """The settings of a collector."""
+
+    listeners: Annotated[tuple[ListenerSettings, ...], Field(min_length=1, max_length=256)]
+    """The sockets that messages arrive on; at least one."""
+    intakes: Annotated[tuple[IntakeSettings, ...], Field(max_length=1000)] = ()
+    """The kinds of events that are accepted; what belongs to none is refused."""
+    sinks: Annotated[tuple[SinkSettings, ...], Field(min_length=1, max_length=64)]
+    """Where events go; at least one."""
+    routing: RoutingSettings = RoutingSettings()
+    """Where a message carries the key of its intake."""
+    spool: SpoolSettings = SpoolSettings()
+    """Where events wait until their sink has them."""
+    admin: AdminSettings = AdminSettings()
+    """The HTTP server for metrics, health and status."""
+    logging: LoggingSettings = LoggingSettings()
+    """What the daemon says about itself, on standard error."""
+    shutdown_grace: Annotated[float, duration("0", "1h")] = 8.0
+    """How long a stop may take to deliver what waits."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find what does not fit between listeners, intakes and sinks."""
+        for section in ("listeners", "intakes", "sinks"):
+            yield from relations.unique_names(written, section)
+        yield from relations.unique_addresses(
+            written, ListenerSettings.model_fields["host"].default
+        )
+        yield from relations.known_references(written, ALL_SINKS)
+        yield from relations.reachable_intakes(written)
+        yield from relations.unique_keys(written)
+
+    def sinks_of(self, intake: IntakeSettings) -> tuple[SinkSettings, ...]:
+        """Return the sinks the events of `intake` go to, in the order of the file."""
+        if ALL_SINKS in intake.sinks:
+            return self.sinks
+        return tuple(sink for sink in self.sinks if sink.name in intake.sinks)
+
+
+def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Read a configuration file.
+
+    Args:
+        path: A YAML file in UTF-8.
+        environ: What `${VAR}` refers to.
+
+    Returns:
+        The settings, checked in themselves and against one another; secret files were readable.
+
+    Raises:
+        ConfigError: The file cannot be used; holds every problem, not the first one.
+    """
+    return parse(read_text(path), source=str(path), environ=environ)
+
+
+def parse(text: str, *, source: str, environ: Mapping[str, str]) -> Config:
+    """Read a configuration from a text; `source` names it in messages, the rest as `load`."""
+    tree, problems = substitute(read_mapping(text, source), environ)
+    return build(tree, source=source, problems=problems)
+
+
+def build(tree: dict[str, Any], *, source: str, problems: Sequence[Problem] = ()) -> Config:
+    """Check settings that are plain data already.
+
+    Args:
+        tree: The settings as a YAML file would have them, environment put in.
+        source: Where they come from, for messages.
+        problems: What is already known to be wrong with single values.
+
+    Returns:
+        The settings as `load` returns them.
+
+    Raises:
+        ConfigError: As `load` raises it.
+    """
+    config, found = check(Config, tree, problems)
+    if config is None:
+        raise ConfigError(source, found)
+    return config
+
+
+def warnings(config: Config) -> list[Problem]:
+    """Find what is allowed but probably not meant.
+
+    Args:
+        config: Checked settings.
+
+    Returns:
+        A warning for each such thing, in the order of the file.
+    """
+    return [*_intake_warnings(config), *_sink_warnings(config)]
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON schema (2020-12) of a configuration file."""
+    return {**json_schema(Config), "title": "Configuration of the collector"}
+
+
+def _reveal(secret: SecretStr | None, file: Path | None) -> str:
+    """Return a secret in plain text; a file is read again, since it may have changed."""
+    if file is not None:
+        return read_secret(file)
+    if secret is None:
+        raise ValueError("neither a secret nor its file is set")
+    return secret.get_secret_value()
+
+
+def _auth_headers(auth: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the headers that the written way to authenticate sets, in lower case."""
+    if "basic" in auth or "bearer" in auth:
+        yield "authorization"
+    header = auth.get("header")
+    name = header.get("name") if isinstance(header, dict) else None
+    if isinstance(name, str):
+        yield name.lower()
+
+
+def _intake_warnings(config: Config) -> Iterator[Problem]:
+    if not config.intakes:
+        yield Problem("intakes", "there is none, so every message is refused")
+    for index, intake in enumerate(config.intakes):
+        if intake.key or intake.key_file:
+            continue
+        for listener in config.listeners:
+            is_open = not listener.allowed_sources and not _is_loopback(listener.host)
+            if listener.intake == intake.name and is_open:
+                where = f"listener {listener.name!r} ({listener.transport} {listener.host})"
+                message = f"has no key, and {where} takes its messages from any address"
+                yield Problem(f"intakes[{index}]", f"{message}; allowed_sources there limits them")
+
+
+def _sink_warnings(config: Config) -> Iterator[Problem]:
+    for index, sink in enumerate(config.sinks):
+        url = urlsplit(sink.url)
+        if sink.auth and url.scheme == "http" and not _is_loopback(url.hostname or ""):
+            message = "credentials are sent over plain http; use https"
+            yield Problem(f"sinks[{index}].url", message)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

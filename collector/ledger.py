@@ -1,0 +1,66 @@
+"""Where every copy of every message is: the accounts that must balance.
+
+The unit is a copy, one message for one sink. In one process, at any moment between two callbacks
+of the event loop:
+
+    received + copies = rejected + in_memory + spooled + delivered + dead_lettered + dropped
+
+The accounts are kept by the rooms that move copies, each by its own increments; none is computed
+from the others, so that `Ledger.imbalance` can find a mistake.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(slots=True)
+class Ledger:
+    """The accounts of one process, in copies.
+
+    Attributes:
+        received: messages received, each counted once however many sinks it goes to.
+        copies: copies beyond a message's first.
+        rejected: copies not kept, by reason; a setting asked for it.
+        in_memory: copies between a listener and the spool.
+        spooled: copies the spool holds, those in flight to a sink included.
+        delivered: copies a sink has accepted.
+        dead_lettered: copies kept aside, by reason.
+        dropped: copies accepted and then given up, by reason.
+    """
+
+    received: int = 0
+    copies: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    in_memory: int = 0
+    spooled: int = 0
+    delivered: int = 0
+    dead_lettered: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[str] = field(default_factory=Counter)
+
+    def imbalance(self) -> int:
+        """Return received + copies less all other accounts: 0, or there is a mistake."""
+        accounted = (
+            self.rejected.total()
+            + self.in_memory
+            + self.spooled
+            + self.delivered
+            + self.dead_lettered.total()
+            + self.dropped.total()
+        )
+        return self.received + self.copies - accounted
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the accounts in the form of `/api/status`."""
+        return {
+            "received": self.received,
+            "copies": self.copies,
+            "rejected": dict(self.rejected),
+            "in_memory": self.in_memory,
+            "spooled": self.spooled,
+            "delivered": self.delivered,
+            "dead_lettered": dict(self.dead_lettered),
+            "dropped": dict(self.dropped),
+        }

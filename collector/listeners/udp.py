@@ -1,0 +1,184 @@
+"""UDP: one datagram, one message (RFC 5426).
+
+The socket is our own and non-blocking. Each time the loop finds it readable a bounded number of
+datagrams is taken, so that a flood does not starve everything else. While the gate is closed the
+socket is not read; the kernel's buffer fills, and what it drops it counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from contextlib import suppress
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import structlog
+
+from collector.listeners.sockets import bind
+from collector.logs import Reports
+from collector.pipeline import Origin
+from collector.routing import peer_address, within
+from collector.syslog.framing import CutFrame, trim_datagram
+
+if TYPE_CHECKING:
+    from collector.config import ListenerSettings
+    from collector.metrics import ListenerStats
+    from collector.pipeline import Pipeline
+    from collector.routing import Router
+
+MAX_DATAGRAM = 65_535
+MAX_DATAGRAMS_PER_WAKE = 256
+MAX_KNOWN_PEERS = 4096
+# More than the largest receive buffer holds, so that only a sender that goes on is cut off.
+MAX_WAKES_AT_STOP = 4096
+
+# linux/socket.h; the socket module has no names for these.
+SO_MEMINFO = 55
+SO_RCVBUFFORCE = 33
+MEMINFO_WORDS = 9
+MEMINFO_DROPS = 8
+
+log = structlog.get_logger(__name__)
+
+
+class UdpListener:
+    """Receives datagrams on one address.
+
+    Args:
+        settings: the listener's settings.
+        pipeline: takes the frames.
+        router: finds the intake of messages without a key.
+        stats: counters of this listener.
+    """
+
+    def __init__(
+        self, settings: ListenerSettings, pipeline: Pipeline, router: Router, stats: ListenerStats
+    ) -> None:
+        self._settings = settings
+        self._pipeline = pipeline
+        self._router = router
+        self._stats = stats
+        self._reports = Reports(log)
+        self._buffer = bytearray(MAX_DATAGRAM)
+        self._view = memoryview(self._buffer)
+        self._origin = lru_cache(MAX_KNOWN_PEERS)(self._new_origin)
+        self._paused = False
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The address and port that are bound."""
+        name = self._socket.getsockname()
+        return name[0], name[1]
+
+    async def start(self) -> None:
+        """Bind and begin to receive.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        self._loop = asyncio.get_running_loop()
+        self._socket = await bind(self._settings.host, self._settings.port, socket.SOCK_DGRAM)
+        self._set_receive_buffer()
+        self._stats.kernel_drops = self._kernel_drops
+        if not self._paused:
+            self._loop.add_reader(self._socket, self._receive)
+
+    def pause(self) -> None:
+        """Leave datagrams to the kernel."""
+        self._paused = True
+        self._loop.remove_reader(self._socket)
+
+    def resume(self) -> None:
+        """Receive again."""
+        self._paused = False
+        self._loop.add_reader(self._socket, self._receive)
+
+    async def stop(self) -> None:
+        """Take what the kernel still holds, then close."""
+        self._loop.remove_reader(self._socket)
+        last = self._kernel_drops()
+        for _ in range(MAX_WAKES_AT_STOP):
+            if self._receive() < MAX_DATAGRAMS_PER_WAKE:
+                break
+            await asyncio.sleep(0)
+        self._socket.close()
+        self._stats.kernel_drops = lambda: last
+
+    def _receive(self) -> int:
+        """Take the datagrams that wait, up to the bound of a wake-up; return how many."""
+        frames: dict[str, list[bytes]] = {}
+        count = 0
+        receive, view = self._socket.recvfrom_into, self._view
+        try:
+            while count < MAX_DATAGRAMS_PER_WAKE:
+                size, peer = receive(view)
+                count += 1
+                self._stats.octets += size
+                frame = trim_datagram(bytes(view[:size]))
+                if frame:
+                    frames.setdefault(peer[0], []).append(frame)
+        except BlockingIOError:
+            pass  # the kernel has no more
+        except OSError as error:
+            self._reports.warning(
+                "receive", "cannot receive", listener=self._stats.name, problem=str(error)
+            )
+        for host, batch in frames.items():
+            self._pass_on(batch, *self._origin(host))
+        return count
+
+    def _pass_on(self, frames: list[bytes], origin: Origin, allowed: bool) -> None:
+        """Hand one peer's frames to the pipeline, within the bound of their size."""
+        bound = self._settings.max_message_bytes
+        if not allowed:
+            self._pipeline.reject(origin, "source_not_allowed", len(frames))
+            return
+        if max(map(len, frames)) > bound:
+            if self._settings.when_oversize == "reject":
+                kept = [frame for frame in frames if len(frame) <= bound]
+                self._pipeline.reject(origin, "oversize", len(frames) - len(kept))
+                frames = kept
+            else:
+                frames = [f if len(f) <= bound else CutFrame(f[:bound]) for f in frames]
+        self._pipeline.feed(frames, origin)
+
+    def _new_origin(self, host: str) -> tuple[Origin, bool]:
+        """Return the origin of a peer's datagrams and whether they are let in."""
+        peer = peer_address(host)
+        networks = self._settings.allowed_sources
+        intake = self._router.without_key(self._settings.name, peer)
+        return Origin(self._stats, str(peer), intake), not networks or within(peer, networks)
+
+    def _set_receive_buffer(self) -> None:
+        """Ask for the buffer of the settings and say so if the kernel gives less."""
+        wanted = self._settings.receive_buffer
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
+        if self._granted() < wanted:
+            with suppress(PermissionError):  # beyond the limit only with CAP_NET_ADMIN
+                self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, wanted)
+        granted = self._granted()
+        if granted < wanted:
+            log.warning(
+                "the kernel gives a smaller receive buffer: datagrams may be lost under load; "
+                "raise the sysctl net.core.rmem_max",
+                listener=self._stats.name,
+                wanted=wanted,
+                granted=granted,
+            )
+
+    def _granted(self) -> int:
+        # The kernel doubles what was asked, for its own book-keeping (socket(7)).
+        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+
+    def _kernel_drops(self) -> int | None:
+        """Return the datagrams dropped by the kernel, or None where it does not say."""
+        try:
+            words = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * MEMINFO_WORDS)
+        except OSError:
+            return None
+        if len(words) < 4 * MEMINFO_WORDS:
+            return None
+        drops: int = struct.unpack(f"={MEMINFO_WORDS}I", words[: 4 * MEMINFO_WORDS])[MEMINFO_DROPS]
+        return drops

@@ -1,0 +1,96 @@
+"""Logging: structlog as JSON or for a console, and reports whose rate is bounded."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Literal
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Level = Literal["debug", "info", "warning", "error"]
+Format = Literal["json", "console"]
+
+# Keys that one `Reports` remembers. Keys come from settings and code, so that there are few; the
+# bound is for the day somebody makes one from input.
+MAX_KEYS = 1024
+
+
+def configure(level: Level = "info", form: Format = "json") -> None:
+    """Set up structlog, and the libraries' own logging through it; log lines go to stderr."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+    ]
+    render: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[*shared, render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=render)
+    )
+    logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+class Reports:
+    """Log lines about input, at most one per key and `period`.
+
+    What is left out in between is counted, and the next line of that key says how many it was.
+
+    Args:
+        log: where the lines go.
+        period: seconds between two lines of one key.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(
+        self, log: Any, *, period: float = 10.0, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._log = log
+        self._period = period
+        self._clock = clock
+        self._due: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def warning(self, key: str, event: str, **details: Any) -> None:
+        """Warn of `event` unless a line of this key was logged lately.
+
+        Args:
+            key: what the rate is bounded by.
+            event: what happened.
+            details: context; no secrets.
+        """
+        self._report(self._log.warning, key, event, details)
+
+    def error(self, key: str, event: str, **details: Any) -> None:
+        """Log `event` as an error, otherwise like `warning`."""
+        self._report(self._log.error, key, event, details)
+
+    def _report(
+        self, write: Callable[..., Any], key: str, event: str, details: dict[str, Any]
+    ) -> None:
+        now = self._clock()
+        if now < self._due.get(key, 0.0):
+            self._left_out[key] = self._left_out.get(key, 0) + 1
+            return
+        if len(self._due) >= MAX_KEYS:
+            self._due.clear()
+            self._left_out.clear()
+        self._due[key] = now + self._period
+        left_out = self._left_out.pop(key, 0)
+        if left_out:
+            details["left_out_since_last"] = left_out
+        write(event, **details)

@@ -1,0 +1,35 @@
+"""What every parser is made of: its types and its one exception."""
+
+from collections.abc import Callable
+from typing import Any, Final, Literal
+
+Event = dict[str, Any]
+"""A normalized event: nested dicts, ready for ``orjson.dumps`` without options.
+
+Unknown is absent: it holds no ``None``, no empty text, no empty list and no empty dict.
+"""
+
+Parser = Callable[[str], Event]
+"""Turns the text of one message into an event; raises `ParseError` and nothing else."""
+
+Profile = Literal["documented", "ecs"]
+"""The shape of the events: that of the integration documentation, or that of current ECS."""
+
+_MAX_DETAIL: Final = 200
+"""Characters of an error's detail: it goes into an event and into the log."""
+
+
+class ParseError(Exception):
+    """A message is not what its parser reads.
+
+    Args:
+        reason: one of a small set of snake_case words (``not_cef``, ``not_json``,
+            ``not_an_object``, ``too_deep``), used as a metric label.
+        detail: one sentence for the operator, cut to 200 characters. It describes the message
+            and never quotes it: a message may hold secrets.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        self.reason = reason
+        self.detail = detail[:_MAX_DETAIL]
+        super().__init__(self.detail)

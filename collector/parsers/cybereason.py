@@ -1,0 +1,163 @@
+r"""Cybereason: CEF from the Cybereason CEF Forwarder.
+
+Custom fields (cs1, cn2, flexString1 ...) change meaning from one kind of event to the next, so
+every one is read by its label. The header fields stand among the fields under their CEF names.
+
+On the wire, backslashes are doubled. Undoing the CEF escapes gives every value as it was; that
+is also what the mapping specification does to ``request`` by itself. Only ``filePath`` is
+specified with its backslashes doubled, so that one stays as it is on the wire.
+"""
+
+from typing import Any, Final
+
+from collector.parsers import cef
+from collector.parsers.base import Event, Parser, Profile
+from collector.parsers.conditions import differs, equals, none_of, present
+from collector.parsers.convert import (
+    boolean,
+    collected,
+    conversion,
+    epoch_ms,
+    ip,
+    long,
+    number,
+)
+from collector.parsers.ecs import INFERRED
+from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, compile_table, under
+from collector.parsers.text import well_formed
+
+_UNKNOWN: Final = frozenset({"", "None", "-"})
+_CLASS: Final = "DeviceEventClassID"
+
+
+@conversion("wildcard")
+def _without_quotes(value: str) -> str | None:
+    """Remove the double quotes; the backslashes were undoubled before."""
+    return value.replace('"', "") or None
+
+
+@conversion("keyword")
+def _with_blanks(value: str) -> str:
+    """Write blanks for underscores: ``Windows_10``."""
+    return value.replace("_", " ")
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    Rule("message", WHOLE_INPUT),
+    Rule("@timestamp", "rt", epoch_ms, when=present("rt")),
+    Rule("observer.vendor", "DeviceVendor"),
+    Rule("observer.product", "DeviceProduct"),
+    Rule("observer.version", "DeviceVersion"),
+    Rule("event.action", "Name"),
+    Rule("event.severity", "Severity", long),
+    Rule("event.code", _CLASS),
+    Rule("event.type", constant="info", profile="documented"),
+    Rule("event.type", constant=("info",), profile="ecs"),
+    Rule("event.reason", "requestContext"),
+    Rule("event.url", "IncidentLink"),
+    Rule("user.name", "duser"),
+    Rule("user.domain", "CybereasonCEFgeneratorOrganizationName1"),
+    Rule("host.hostname", "dhost"),
+    Rule("host.id", "CybereasonCEFgeneratorMachineGuid1"),
+    Rule("host.os.full", "CybereasonCEFgeneratorOSandVersion1", _with_blanks),
+    Rule(
+        "host.ip",
+        ("dst", "destinationTranslatedAddress"),
+        collected,
+        when=equals(_CLASS, "3"),
+        ecs_type="array of ip",
+    ),
+    Rule("file.hash.sha1", ("processSha1", "MalopHashList")),
+    Rule("process.command_line", "request", _without_quotes),
+    Rule("process.name", "fname"),
+    Rule("process.parent.name", "deviceProcessName"),
+    Rule("process.start", "rt", epoch_ms, when=equals(_CLASS, "2") & present("rt")),
+    Rule("destination.ip", "dst", profile="documented", ecs_type="ip"),
+    Rule("destination.ip", "dst", ip, profile="ecs"),
+    Rule("destination.port", "dpt", long),
+    Rule("destination.geo.country_name", "CybereasonCEFgeneratorcountry1Name"),
+    Rule("destination.nat.ip", "destinationTranslatedAddress", profile="documented", ecs_type="ip"),
+    Rule("destination.nat.ip", "destinationTranslatedAddress", ip, profile="ecs"),
+    Rule("event.category", constant=("malware",), when=equals(_CLASS, "1")),
+    Rule("event.category", constant=("intrusion_detection",), when=equals(_CLASS, "2")),
+    Rule("event.category", constant=("intrusion_detection",), when=equals(_CLASS, "3")),
+    Rule("event.category", constant=("session",), when=equals(_CLASS, "5")),
+    Rule("event.category", constant=("intrusion_detection",), when=equals(_CLASS, "6")),
+    Rule(
+        "event.category",
+        constant=("intrusion_detection",),
+        when=none_of(_CLASS, "1", "2", "3", "5", "6"),
+    ),
+    Rule("event.kind", constant="alert", when=equals(_CLASS, "1")),
+    Rule("event.kind", constant="event", when=differs(_CLASS, "1")),
+    Rule("cybereason.event.id", "CybereasonCEFgeneratorBatchId1"),
+    Rule("cybereason.cef.version", "CEFVersion"),
+    Rule("cybereason.malop.id", "MalopId"),
+    Rule("cybereason.malop.host.is_online", "isOnline", boolean),
+    Rule("cybereason.malop.host.is_original_machine", "isOriginalMachine", boolean),
+    Rule("cybereason.malop.host.is_malicious", "isMalicious", boolean),
+    Rule("cybereason.malop.file.is_signed", "isSigned", boolean),
+    Rule("cybereason.malop.status", "deviceFacility"),
+    Rule("cybereason.malop.detection.type", "MalopDetectionType"),
+    Rule("cybereason.malop.activity.type", "MalopActivityType"),
+    Rule("cybereason.malop.decision", "DecisionFeatures", ecs_type="text"),
+    Rule("cybereason.malop.counters.affected_machines", "AffectedMachinesCount", number),
+    Rule("cybereason.malop.counters.affected_users", "AffectedUsersCount", number),
+    Rule("cybereason.malop.malware.guid", "MalwareGUID", profile="ecs"),
+    Rule("cybereason.malop.malware.status", "MalwareStatus", profile="ecs"),
+    Rule("cybereason.malop.malware.type", "MalwareType", profile="ecs"),
+    Rule("file.path", "filePath", profile="ecs"),
+    Rule("host.name", "MachineName", profile="ecs"),
+    Rule("threat.software.name", "MalwareName", profile="ecs"),
+    *under(
+        present("ModifiedTime"),
+        Rule("cybereason.malop.modified_at", "ModifiedTime", epoch_ms, ecs_type="text"),
+    ),
+    Rule("threat.software.type", constant="Malware", when=present("MalwareGUID"), profile="ecs"),
+)
+
+TABLE: Final = Table("cybereason", RULES, INFERRED, flat=True)
+
+
+def build(profile: Profile) -> Parser:
+    """Compile the parser of Cybereason's CEF for a profile.
+
+    Returns:
+        A parser that raises `ParseError` with reason ``not_cef``, and nothing else.
+    """
+    normalize = compile_table(TABLE, profile)
+
+    def parse(raw: str) -> Event:
+        text = well_formed(raw)
+        return normalize(text, _fields(text))
+
+    return parse
+
+
+def _fields(text: str) -> dict[str, Any]:
+    """Return what is known: header and extension by name, without what stands for nothing."""
+    (
+        version,
+        vendor,
+        product,
+        device_version,
+        class_id,
+        name,
+        severity,
+        extensions,
+    ) = cef.split(text)
+    fields = cef.resolve_labels(extensions)
+    if "\\" in text:
+        for key, value in fields.items():
+            if "\\" in value and key != "filePath":
+                fields[key] = cef.unescape(value)
+    fields["CEFVersion"] = version
+    fields["DeviceVendor"] = vendor
+    fields["DeviceProduct"] = product
+    fields["DeviceVersion"] = device_version
+    fields[_CLASS] = class_id
+    fields["Name"] = name
+    fields["Severity"] = severity
+    if _UNKNOWN.isdisjoint(fields.values()):
+        return fields
+    return {key: value for key, value in fields.items() if value not in _UNKNOWN}

@@ -1,0 +1,336 @@
+"""Kinds of values a setting can have: how each is read, what it accepts, how the schema says it.
+
+A kind stands in the annotation of a setting, as in `port: Annotated[int, whole(0, 65535)]`, where
+pydantic calls it for validation and for the JSON schema: a bound is stated once.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+from pydantic_core import PydanticCustomError, core_schema
+
+from collector.settings.problems import kind_of, shown
+from collector.settings.secret_files import (
+    MAX_SECRET_LENGTH,
+    SecretFileError,
+    read_secret,
+    secret_flaw,
+)
+from collector.settings.units import (
+    DURATION_PATTERN,
+    SIZE_PATTERN,
+    format_duration,
+    format_size,
+    parse_duration,
+    parse_size,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+
+
+INBOX = "inbox:"
+"""The address of the daemon's own inbox, in place of a URL."""
+
+MAX_URL_LENGTH = 2048
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_DIGITS = re.compile(r"[0-9]{1,12}")
+_HOST_LABEL = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
+_HOST_NAME = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL}){{0,126}}")
+_IPV4_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
+
+_Number = TypeVar("_Number", int, float)
+
+
+class KindError(Exception):
+    """A value is not of its kind; the text says what is wrong, for a secret without the value."""
+
+
+@dataclass(frozen=True, eq=False)
+class Kind:
+    """One kind of value, put into the annotation of a setting.
+
+    Attributes:
+        read: Turns what YAML, a variable or code gave into the value, or raises KindError.
+        accepted: What `read` accepts, for messages.
+        schema: The same as JSON schema.
+        write: Turns a value into what JSON shows of it.
+    """
+
+    read: Callable[[Any], object]
+    accepted: str
+    schema: dict[str, Any]
+    write: Callable[[Any], object] = str
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(
+            self._validated,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                self.write, when_used="json"
+            ),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return self.schema
+
+    def _validated(self, value: object) -> object:
+        try:
+            return self.read(value)
+        except KindError as error:
+            message = f"{error}; accepted: {self.accepted}"
+            raise PydanticCustomError("kind", "{message}", {"message": message}) from None
+
+
+@dataclass(frozen=True, eq=False)
+class OneOrMany:
+    """Marks a list that may be written as its only item."""
+
+    def __get_pydantic_core_schema__(
+        self, source: object, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
+        return core_schema.no_info_before_validator_function(_listed, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        many = handler(schema)
+        return {"anyOf": [many["items"], many]}
+
+
+def whole(low: int, high: int) -> Kind:
+    """Whole numbers from `low` to `high`, as a number or, out of a variable, as digits."""
+
+    def read(value: object) -> int:
+        if isinstance(value, str) and _DIGITS.fullmatch(value):
+            return _within(int(value), low, high, value)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return _within(value, low, high, value)
+        raise KindError(f"{shown(value)} is not a whole number")
+
+    accepted = f"{low} to {high}"
+    return Kind(read, accepted, _number_or_text(low, high, "^[0-9]{1,12}$", accepted), int)
+
+
+def size(low: int, high: int) -> Kind:
+    """Sizes from `low` to `high` bytes; the value is in bytes."""
+
+    def read(value: object) -> int:
+        if isinstance(value, int) and not isinstance(value, bool):
+            return _within(value, low, high, value)
+        return _within(_parsed(parse_size, value, "a size"), low, high, value)
+
+    bounds = f"{format_size(low)} to {format_size(high)}"
+    accepted = f"{bounds}, in bytes or with a unit (256KiB, 10GiB, 1MB)"
+    return Kind(read, accepted, _number_or_text(low, high, SIZE_PATTERN, accepted), format_size)
+
+
+def duration(low: str, high: str) -> Kind:
+    """Durations from `low` to `high`, both with their unit; the value is in seconds."""
+    shortest, longest = parse_duration(low), parse_duration(high)
+
+    def read(value: object) -> float:
+        if _is_number(value) and value != 0:
+            raise KindError(f"{shown(value)} has no unit")
+        seconds = 0.0 if _is_number(value) else _parsed(parse_duration, value, "a duration")
+        return _within(seconds, shortest, longest, value)
+
+    accepted = f"{low} to {high}, with a unit (250ms, 30s, 5m, 2h, 1d)"
+    schema = {"anyOf": [{"const": 0}, _plain(accepted, pattern=DURATION_PATTERN)]}
+    return Kind(read, accepted, schema, format_duration)
+
+
+def text(pattern: str, noun: str, accepted: str, *, secret: bool = False) -> Kind:
+    """Texts that match `pattern` as a whole.
+
+    Args:
+        pattern: A regular expression that reads the same in Python and in JSON schema.
+        noun: What such a text is, with its article.
+        accepted: The pattern in words.
+        secret: Whether a text that does not match may hold a secret and is not shown.
+
+    Returns:
+        The kind of such texts.
+    """
+    compiled = re.compile(pattern)
+
+    def read(value: object) -> str:
+        written = _text(value, secret=secret)
+        if not compiled.fullmatch(written):
+            raise KindError(f"{'the text' if secret else shown(value)} is not {noun}")
+        return written
+
+    return _text_kind(read, accepted, pattern=f"^(?:{pattern})$")
+
+
+def _read_host(value: object) -> str:
+    host = _text(value)
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        # A name whose last part is a number is a mistyped IPv4 address.
+        if not _HOST_NAME.fullmatch(host) or host.rpartition(".")[2].isdecimal():
+            raise KindError(f"{shown(value)} is neither an address nor a host name") from None
+    return host
+
+
+def _read_network(value: object) -> Network:
+    if isinstance(value, Network):
+        return value
+    written = _text(value)
+    try:
+        interface = ipaddress.ip_interface(written)
+    except ValueError:
+        raise KindError(f"{shown(value)} is not a network") from None
+    network = interface.network
+    if interface.ip != network.network_address:
+        raise KindError(f"{shown(value)} has bits beyond its prefix, which is {network}")
+    if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_IPV4_MAPPED):
+        # A peer of an IPv6 socket is compared as IPv4 where it is one.
+        base = int(network.network_address) & 0xFFFF_FFFF
+        return ipaddress.IPv4Network((base, network.prefixlen - _IPV4_MAPPED.prefixlen))
+    return network
+
+
+def _read_url(value: object) -> str:
+    """Read where a sink is; a URL is never shown, since it may hold a password or a token."""
+    url = _text(value, secret=True)
+    if url == INBOX:
+        return url
+    if len(url) > MAX_URL_LENGTH or not url.isprintable() or " " in url:
+        raise KindError("is too long, or holds a blank or a control character")
+    try:
+        parts = urlsplit(url)
+        is_complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_complete = False
+    if not is_complete:
+        raise KindError("is not a complete http or https URL")
+    if "@" in parts.netloc:
+        raise KindError("holds a user name or a password, which belong into auth.basic")
+    return url
+
+
+def _read_secret(value: object) -> SecretStr:
+    given = value.get_secret_value() if isinstance(value, SecretStr) else value
+    written = _text(given, secret=True)
+    if flaw := secret_flaw(written):
+        raise KindError(flaw)
+    return SecretStr(written)
+
+
+def _read_secret_file(value: object) -> Path:
+    path = value if isinstance(value, Path) else Path(_text(value, secret=True))
+    try:
+        read_secret(path)
+    except SecretFileError as error:
+        # What does not look like a path may be the secret itself, written in the wrong place.
+        name = repr(str(path)) if str(path).startswith(("/", ".")) else "the file"
+        raise KindError(f"{name} {error.reason}") from None
+    return path
+
+
+def _text(value: object, *, secret: bool = False) -> str:
+    if isinstance(value, str):
+        return value
+    what = kind_of(value) if secret else shown(value)
+    hint = ", put it in quotes" if isinstance(value, bool | int | float) else ""
+    raise KindError(f"{what} where a text is expected{hint}")
+
+
+def _parsed(parse: Callable[[str], _Number], value: object, noun: str) -> _Number:
+    with suppress(ValueError):
+        if isinstance(value, str):
+            return parse(value)
+    raise KindError(f"{shown(value)} is not {noun}")
+
+
+def _within(number: _Number, low: float, high: float, value: object) -> _Number:
+    if number < low:
+        raise KindError(f"{shown(value)} is too small")
+    if number > high:
+        raise KindError(f"{shown(value)} is too large")
+    return number
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str | int | float | SecretStr) else value
+
+
+def _number_or_text(low: int, high: int, pattern: str, accepted: str) -> dict[str, Any]:
+    number = {"type": "integer", "minimum": low, "maximum": high}
+    return {"anyOf": [number, _plain(accepted, pattern=pattern)]}
+
+
+def _plain(accepted: str, **rules: object) -> dict[str, Any]:
+    return {"type": "string", "description": accepted, **rules}
+
+
+def _text_kind(read: Callable[[Any], object], accepted: str, **rules: object) -> Kind:
+    return Kind(read, accepted, {"anyOf": [_plain(accepted, **rules)]})
+
+
+HOST = _text_kind(_read_host, "an IPv4 or IPv6 address, or a host name", maxLength=253)
+"""An address or name to listen on."""
+
+NETWORK = _text_kind(_read_network, "an address or a network, such as 10.0.0.0/8 or 2001:db8::/32")
+"""An IPv4 or IPv6 network; IPv4 written as IPv6 (`::ffff:…`) is read as IPv4."""
+
+URL = _text_kind(
+    _read_url,
+    f"http://… or https://… without user name and password, or {INBOX}",
+    pattern=f"^([Hh][Tt][Tt][Pp][Ss]?://.+|{INBOX})$",
+)
+"""Where a sink posts to."""
+
+SECRET = _text_kind(
+    _read_secret, f"1 to {MAX_SECRET_LENGTH} characters on one line", maxLength=MAX_SECRET_LENGTH
+)
+"""A key, password, token or header value, masked wherever it is printed."""
+
+SECRET_FILE = _text_kind(
+    _read_secret_file, "a readable file that holds the secret, and nothing else, on one line"
+)
+"""The path of a secret's file; it is read once for validation and again where it is used."""
+
+LABEL = text("[A-Za-z0-9_.-]{1,64}", "a name", "1 to 64 letters, digits, '_', '.' and '-'")
+"""A name that metrics, logs and URLs can carry as it is."""
+
+HEADER_NAME = text(
+    "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}",
+    "a header name",
+    "a header name, such as X-Api-Key",
+    secret=True,
+)
+"""A field name (RFC 9110, section 5.1)."""
+
+SD_NAME = text(
+    r"[!#-<>-\\^-~]{1,32}",
+    "a structured-data name",
+    "1 to 32 printable ASCII characters without blank, '=', ']' and '\"'",
+)
+"""SD-NAME of RFC 5424, section 6: the name of an element or a parameter."""
+
+USER_NAME = text(
+    r"[^\x00-\x1f\x7f:]{1,256}", "a user name", "1 to 256 characters without ':'", secret=True
+)
+"""A user name of basic authentication, which a colon would end (RFC 7617, section 2)."""

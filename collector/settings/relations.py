@@ -1,0 +1,142 @@
+"""Settings that do not go together, for `Settings.relations` of the declarations.
+
+The functions look at settings as written, not as validated, so that a mistake in one value does not
+hide what is wrong between others. Where a value is not of the kind that is compared, they say
+nothing.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from collector.settings.problems import Problem, shown, suggestion
+from collector.settings.secret_files import SecretFileError, read_secret
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Mapping, Sequence
+
+
+def entries(written: Mapping[str, Any], section: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Walk the mappings of a list.
+
+    Args:
+        written: The mapping that holds the list.
+        section: The name of the list.
+
+    Yields:
+        The path and the settings of each entry that is a mapping.
+    """
+    values = written.get(section)
+    if isinstance(values, list):
+        for index, entry in enumerate(values):
+            if isinstance(entry, dict):
+                yield f"{section}[{index}]", entry
+
+
+def names(written: Mapping[str, Any], section: str) -> list[str]:
+    """Return the names of a list's entries."""
+    found = (entry.get("name") for _, entry in entries(written, section))
+    return [name for name in found if isinstance(name, str)]
+
+
+def at_most_one(written: Mapping[str, Any], choices: Sequence[str]) -> Iterator[Problem]:
+    """Find alternatives that are written together."""
+    present = [choice for choice in choices if choice in written]
+    if len(present) > 1:
+        together = f"{', '.join(present[:-1])} and {present[-1]} are written together"
+        yield Problem("", f"{together}; accepted: one of {', '.join(choices)}")
+
+
+def exactly_one(written: Mapping[str, Any], choices: Sequence[str]) -> Iterator[Problem]:
+    """Find alternatives that are written together, or that none is written."""
+    yield from at_most_one(written, choices)
+    if not any(choice in written for choice in choices):
+        yield Problem("", f"{' or '.join(choices)} is missing; accepted: one of them")
+
+
+def unique_names(written: Mapping[str, Any], section: str) -> Iterator[Problem]:
+    """Find names that two entries of a list share."""
+    owners: dict[str, str] = {}
+    for path, entry in entries(written, section):
+        name = entry.get("name")
+        if isinstance(name, str) and owners.setdefault(name, path) != path:
+            message = f"{shown(name)} is the name of {owners[name]} too"
+            yield Problem(f"{path}.name", f"{message}; accepted: a name used once")
+
+
+def known_name(path: str, name: object, known: Collection[str], what: str) -> Iterator[Problem]:
+    """Find a reference that leads nowhere.
+
+    Args:
+        path: The path of the reference.
+        name: The name that is referred to.
+        known: The names there are.
+        what: What has these names, as "intake".
+
+    Yields:
+        One problem when `name` is a text and none of `known`.
+    """
+    if not isinstance(name, str) or name in known:
+        return
+    meant = suggestion(name, known)
+    hint = f"did you mean {meant!r}?" if meant else f"accepted: {', '.join(known) or 'none yet'}"
+    yield Problem(path, f"no {what} is named {shown(name)}; {hint}")
+
+
+def unique_addresses(written: Mapping[str, Any], default_host: str) -> Iterator[Problem]:
+    """Find listeners on one address; port 0 is another port each time."""
+    owners: dict[tuple[str, ...], str] = {}
+    for path, listener in entries(written, "listeners"):
+        parts = (
+            listener.get("transport"),
+            listener.get("host", default_host),
+            listener.get("port"),
+        )
+        address = tuple(part if isinstance(part, str) else shown(part) for part in parts)
+        if None in parts or address[-1] == "0" or owners.setdefault(address, path) == path:
+            continue
+        message = f"{' '.join(address)} is the address of {owners[address]} too"
+        yield Problem(f"{path}.port", f"{message}; accepted: an address used once")
+
+
+def known_references(written: Mapping[str, Any], all_sinks: str) -> Iterator[Problem]:
+    """Find intakes and sinks that are referred to and do not exist."""
+    intakes, sinks = names(written, "intakes"), names(written, "sinks")
+    for path, listener in entries(written, "listeners"):
+        yield from known_name(f"{path}.intake", listener.get("intake"), intakes, "intake")
+    for path, intake in entries(written, "intakes"):
+        wanted = intake.get("sinks")
+        for name in wanted if isinstance(wanted, list) else [wanted]:
+            yield from known_name(f"{path}.sinks", name, [*sinks, all_sinks], "sink")
+
+
+def reachable_intakes(written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find intakes that no message can belong to."""
+    bound = [listener.get("intake") for _, listener in entries(written, "listeners")]
+    for path, intake in entries(written, "intakes"):
+        ways = [intake.get(name) for name in ("key", "key_file", "sources")]
+        if not any(ways) and intake.get("name") not in bound:
+            ways_in = "a key, a key_file, sources, or a listener with this intake"
+            yield Problem(path, f"no message can belong to this intake; accepted: {ways_in}")
+
+
+def unique_keys(written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find a key that two intakes share, in the file or in files it names; it is not shown."""
+    owners: dict[str, str] = {}
+    for path, intake in entries(written, "intakes"):
+        for setting, key in _keys(intake):
+            if owners.setdefault(key, path) != path:
+                message = f"the same key as that of {owners[key]}"
+                yield Problem(f"{path}.{setting}", f"{message}; accepted: a key used once")
+
+
+def _keys(intake: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    keys = intake.get("key")
+    for key in keys if isinstance(keys, list) else [keys]:
+        if isinstance(key, str):
+            yield "key", key
+    if isinstance(intake.get("key_file"), str):
+        with suppress(SecretFileError):
+            yield "key_file", read_secret(Path(intake["key_file"]))

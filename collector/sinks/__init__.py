@@ -1,0 +1,1 @@
+"""Delivery: how batches are encoded, posted, retried and given up."""

@@ -1,0 +1,54 @@
+"""Headers of a sink's requests, credentials included, and keeping those out of the log."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import TYPE_CHECKING
+
+from collector import __version__
+from collector.sinks.encoders import NDJSON_CONTENT_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from collector.config import AuthSettings, SinkSettings
+
+# Shorter values than this stand in ordinary text by chance; masking them would only blur it.
+SHORTEST_MASKED = 6
+
+
+def request_headers(sink: SinkSettings) -> dict[str, str]:
+    """Return the headers of every request to a sink; secret files are read anew.
+
+    Raises:
+        SecretFileError: a secret file cannot be read or holds no usable secret.
+    """
+    headers = {
+        "Content-Type": NDJSON_CONTENT_TYPE,
+        "User-Agent": f"collector/{__version__}",
+    }
+    headers.update((name, value.get_secret_value()) for name, value in sink.headers.items())
+    if sink.auth is not None:
+        name, value = _credentials(sink.auth)
+        headers[name] = value
+    return headers
+
+
+def mask(text: str, headers: Mapping[str, str]) -> str:
+    """Return `text`, an answer of the sink, without what the request held in its headers."""
+    for value in headers.values():
+        for word in value.split():
+            if len(word) >= SHORTEST_MASKED:
+                text = text.replace(word, "***")
+    return text
+
+
+def _credentials(auth: AuthSettings) -> tuple[str, str]:
+    """Return the name and value of the header that proves who we are."""
+    if auth.basic is not None:
+        pair = f"{auth.basic.username}:{auth.basic.read_password()}"
+        return "Authorization", "Basic " + b64encode(pair.encode()).decode()
+    if auth.bearer is not None:
+        return "Authorization", "Bearer " + auth.bearer.read_token()
+    assert auth.header is not None  # noqa: S101 - the settings hold exactly one of the three
+    return auth.header.name, auth.header.read_value()

@@ -1,0 +1,98 @@
+"""What a sink's answer means, and how long to wait before the next try."""
+
+from __future__ import annotations
+
+import enum
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import random
+
+RETRIED = frozenset({408, 425, 429})
+EVENTS_FAULT = frozenset({400, 422})
+TOO_LARGE = 413
+
+# 2 ** 63 times any delay is beyond every bound; more would only make the number larger.
+MAX_DOUBLINGS = 63
+
+
+class Outcome(enum.Enum):
+    """What an answer means for the batch that was posted."""
+
+    ACCEPTED = enum.auto()
+    RETRY = enum.auto()  # the sink cannot take it now
+    TOO_LARGE = enum.auto()  # a smaller batch may pass
+    REFUSED = enum.auto()  # one of the events may be at fault
+    PAUSE = enum.auto()  # no batch will pass until somebody mends the sink or the settings
+
+
+def classify(status: int) -> Outcome:
+    """Return what an HTTP status means (RFC 9110, section 15).
+
+    Only 400, 413 and 422 can be an event's fault; every other final answer is the sink's.
+    """
+    if 200 <= status < 300:
+        return Outcome.ACCEPTED
+    if status == TOO_LARGE:
+        return Outcome.TOO_LARGE
+    if status in EVENTS_FAULT:
+        return Outcome.REFUSED
+    if status in RETRIED or status >= 500:
+        return Outcome.RETRY
+    return Outcome.PAUSE
+
+
+def retry_after(value: str | None, *, now: float) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for (RFC 9110, section 10.2.3).
+
+    Args:
+        value: the header, a number of seconds or an HTTP date; None if there was none.
+        now: seconds since 1970.
+
+    Returns:
+        Seconds, not negative; None if there was no header or it cannot be read.
+    """
+    if value is None:
+        return None
+    text = value.strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:9])
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - now)
+    except (ValueError, OverflowError):
+        return None
+
+
+class Backoff:
+    """Exponential backoff with full jitter.
+
+    The nth delay is drawn evenly from 0 to `initial` doubled n times, so that collectors that
+    failed together do not come back together.
+
+    Args:
+        initial: upper limit of the first delay, in seconds.
+        maximum: upper limit of every delay, in seconds, whatever the sink asks for.
+        rng: source of the jitter.
+    """
+
+    def __init__(self, initial: float, maximum: float, rng: random.Random) -> None:
+        self._initial = initial
+        self._maximum = maximum
+        self._rng = rng
+        self.failures = 0
+
+    def fail(self, asked: float | None = None) -> float:
+        """Count a failure and return the delay before the next try, in seconds.
+
+        Args:
+            asked: the delay that the sink asked for; it is kept up to the maximum.
+        """
+        ceiling = self._initial * 2 ** min(self.failures, MAX_DOUBLINGS)
+        self.failures += 1
+        delay = self._rng.uniform(0, min(ceiling, self._maximum))
+        return delay if asked is None else min(max(asked, delay), self._maximum)
+
+    def reset(self) -> None:
+        """Begin again after a success."""
+        self.failures = 0

@@ -1,0 +1,131 @@
+"""The admin server: what it answers, and to whom."""
+
+import json
+from contextlib import asynccontextmanager
+
+import aiohttp
+import pytest
+from prometheus_client import CollectorRegistry, Gauge
+
+from collector.admin.inbox import SECRET_HEADER, Inbox
+from collector.admin.server import AdminServer
+
+
+class Daemon:
+    """Answers as the test says."""
+
+    is_ready = True
+
+    def ready(self):
+        return self.is_ready
+
+    def degraded(self):
+        return [{"sink": "s", "reason": "HTTP 401"}]
+
+    def status(self):
+        return {"version": "1"}
+
+
+@asynccontextmanager
+async def serving(*, host="127.0.0.1", token=None, inbox=None, daemon=None):
+    registry = CollectorRegistry()
+    Gauge("some_metric", "Some help.", registry=registry).set(7)
+    server = AdminServer(
+        host, 0, token=token, daemon=daemon or Daemon(), registry=registry, inbox=inbox
+    )
+    await server.start()
+    base = f"http://127.0.0.1:{server.address[1]}"
+    try:
+        async with aiohttp.ClientSession(base) as session:
+            yield session
+    finally:
+        await server.stop()
+
+
+async def fetch(session, path, **options):
+    async with session.get(path, **options) as response:
+        return response.status, await response.text()
+
+
+async def test_metrics_are_in_the_form_that_prometheus_asks_for():
+    """Text by default, OpenMetrics on request."""
+    async with serving() as session:
+        status, text = await fetch(session, "/metrics")
+        assert status == 200
+        assert "some_metric 7.0\n" in text
+        headers = {"Accept": "application/openmetrics-text; version=1.0.0"}
+        _, text = await fetch(session, "/metrics", headers=headers)
+        assert text.endswith("# EOF\n")
+
+
+async def test_health_and_readiness():
+    """A degraded sink is named and leaves the daemon ready; one that does not listen is not."""
+    daemon = Daemon()
+    async with serving(daemon=daemon) as session:
+        assert await fetch(session, "/healthz") == (200, "alive\n")
+        status, text = await fetch(session, "/readyz")
+        assert (status, json.loads(text)) == (
+            200,
+            {"ready": True, "degraded": [{"sink": "s", "reason": "HTTP 401"}]},
+        )
+        daemon.is_ready = False
+        status, text = await fetch(session, "/readyz")
+        assert (status, json.loads(text)["ready"]) == (503, False)
+
+
+async def test_on_loopback_everything_is_open_without_a_token():
+    """Whoever is on the machine may look."""
+    async with serving() as session:
+        status, text = await fetch(session, "/api/status")
+    assert (status, json.loads(text)) == (200, {"version": "1"})
+
+
+async def test_off_loopback_without_a_token_only_metrics_and_health_are_open():
+    """The answer names the setting that opens the rest."""
+    async with serving(host="0.0.0.0", inbox=Inbox()) as session:
+        for path in ("/metrics", "/healthz", "/readyz"):
+            assert (await fetch(session, path))[0] == 200
+        for path in ("/api/status", "/api/inbox", "/anything"):
+            status, text = await fetch(session, path)
+            assert status == 403
+            assert "admin.token_file" in text
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+async def test_a_token_opens_what_it_guards_and_nothing_else_does(host):
+    """Metrics and health stay open."""
+    async with serving(host=host, token="the-token") as session:
+        assert (await fetch(session, "/metrics"))[0] == 200
+        for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "the-token"}):
+            status, text = await fetch(session, "/api/status", headers=given)
+            assert status == 401
+            assert "the-token" not in text
+        right = {"Authorization": "Bearer the-token"}
+        assert (await fetch(session, "/api/status", headers=right))[0] == 200
+
+
+async def test_unknown_paths_are_not_found():
+    """There is no inbox unless a sink uses it."""
+    async with serving() as session:
+        assert (await fetch(session, "/api/inbox"))[0] == 404
+
+
+async def test_the_inbox_takes_events_from_the_daemon_alone():
+    """Its secret decides, also where everything else is closed."""
+    inbox = Inbox()
+    async with serving(host="0.0.0.0", inbox=inbox) as session:
+        async with session.post("/inbox", data=b'{"a":1}\n') as response:
+            assert response.status == 403
+        own = {SECRET_HEADER: inbox.secret}
+        async with session.post("/inbox", data=b'{"a":1}\n', headers=own) as response:
+            assert response.status == 204
+    assert json.loads(inbox.as_json()) == [{"a": 1}]
+
+
+async def test_the_inbox_is_shown_as_an_array():
+    """The oldest event first."""
+    inbox = Inbox()
+    inbox.add(b'{"n":1}\n{"n":2}\n')
+    async with serving(inbox=inbox) as session:
+        status, text = await fetch(session, "/api/inbox")
+    assert (status, json.loads(text)) == (200, [{"n": 1}, {"n": 2}])

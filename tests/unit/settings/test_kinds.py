@@ -1,0 +1,263 @@
+"""Kinds of values: what each takes and what it says of the rest."""
+
+import re
+from ipaddress import ip_network
+from pathlib import Path
+
+import jsonschema
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import SecretStr, TypeAdapter
+
+from collector.settings.kinds import (
+    HEADER_NAME,
+    HOST,
+    LABEL,
+    NETWORK,
+    SD_NAME,
+    SECRET,
+    SECRET_FILE,
+    URL,
+    USER_NAME,
+    KindError,
+    OneOrMany,
+    duration,
+    size,
+    text,
+    whole,
+)
+
+PORT = whole(0, 65535)
+SIZE = size(1024, 1024 * 1024)
+DURATION = duration("100ms", "10m")
+WAIT = duration("0", "1m")
+
+
+def refusal(kind, value):
+    with pytest.raises(KindError) as caught:
+        kind.read(value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "read"),
+    [
+        (PORT, 0, 0),
+        (PORT, 65535, 65535),
+        (PORT, "5514", 5514),
+        (SIZE, 1024, 1024),
+        (SIZE, "1024", 1024),
+        (SIZE, "1MiB", 1_048_576),
+        (DURATION, "100ms", 0.1),
+        (DURATION, "10m", 600.0),
+        (WAIT, 0, 0.0),
+        (WAIT, "0", 0.0),
+        (LABEL, "a.B-c_9", "a.B-c_9"),
+        (HOST, "0.0.0.0", "0.0.0.0"),
+        (HOST, "::1", "::1"),
+        (HOST, "fe80::1%eth0", "fe80::1%eth0"),
+        (HOST, "collector-1.example", "collector-1.example"),
+        (NETWORK, "10.0.0.0/8", ip_network("10.0.0.0/8")),
+        (NETWORK, "192.0.2.7", ip_network("192.0.2.7/32")),
+        (NETWORK, "2001:db8::/32", ip_network("2001:db8::/32")),
+        (NETWORK, "::ffff:10.0.0.0/104", ip_network("10.0.0.0/8")),
+        (NETWORK, ip_network("10.0.0.0/8"), ip_network("10.0.0.0/8")),
+        (URL, "https://siem.example/ingest?x=1", "https://siem.example/ingest?x=1"),
+        (URL, "HTTP://[::1]:8080", "HTTP://[::1]:8080"),
+        (URL, "inbox:", "inbox:"),
+        (SD_NAME, "SEKOIA@53288", "SEKOIA@53288"),
+        (HEADER_NAME, "X-Api-Key", "X-Api-Key"),
+        (USER_NAME, "a user@example", "a user@example"),
+        (SECRET, "s3 cret", SecretStr("s3 cret")),
+        (SECRET, SecretStr("s3cret"), SecretStr("s3cret")),
+    ],
+)
+def test_values_are_read(kind, value, read):
+    """From what YAML gives, from digits of a variable, and from values that are read already."""
+    assert kind.read(value) == read
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wrong"),
+    [
+        (PORT, -1, "-1 is too small"),
+        (PORT, 65536, "65536 is too large"),
+        (PORT, "65536", "'65536' is too large"),
+        (PORT, "many", "'many' is not a whole number"),
+        (PORT, "5514 ", "'5514 ' is not a whole number"),
+        (PORT, 55.0, "55.0 is not a whole number"),
+        (PORT, True, "true is not a whole number"),
+        (PORT, [5514], "a list is not a whole number"),
+        (SIZE, 1023, "1023 is too small"),
+        (SIZE, "2MiB", "'2MiB' is too large"),
+        (SIZE, "1XB", "'1XB' is not a size"),
+        (SIZE, 2000.5, "2000.5 is not a size"),
+        (SIZE, True, "true is not a size"),
+        (DURATION, 30, "30 has no unit"),
+        (DURATION, 0.5, "0.5 has no unit"),
+        (DURATION, "30", "'30' is not a duration"),
+        (DURATION, "1 m", "'1 m' is not a duration"),
+        (DURATION, False, "false is not a duration"),
+        (DURATION, 0, "0 is too small"),
+        (DURATION, "99ms", "'99ms' is too small"),
+        (DURATION, "11m", "'11m' is too large"),
+        (LABEL, "a b", "'a b' is not a name"),
+        (LABEL, "x" * 65, f"'{'x' * 60}…' is not a name"),
+        (LABEL, "a\n", r"'a\n' is not a name"),
+        (LABEL, 5, "5 where a text is expected, put it in quotes"),
+        (LABEL, True, "true where a text is expected, put it in quotes"),
+        (LABEL, {"a": 1}, "a mapping where a text is expected"),
+        (HOST, "256.0.0.1", "'256.0.0.1' is neither an address nor a host name"),
+        (HOST, "[::1]", "'[::1]' is neither an address nor a host name"),
+        (HOST, "a..b", "'a..b' is neither an address nor a host name"),
+        (NETWORK, "10.0.0.0/33", "'10.0.0.0/33' is not a network"),
+        (NETWORK, "siem.example", "'siem.example' is not a network"),
+        (
+            NETWORK,
+            "10.1.0.0/8",
+            "'10.1.0.0/8' has bits beyond its prefix, which is 10.0.0.0/8",
+        ),
+        (SD_NAME, 'a"b', "'a\"b' is not a structured-data name"),
+    ],
+)
+def test_what_is_not_of_a_kind_is_told(kind, value, wrong):
+    """The value is shown, and what is wrong with it."""
+    assert refusal(kind, value) == wrong
+
+
+INCOMPLETE = "is not a complete http or https URL"
+
+
+@pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("https://u:s3cret@h/", "holds a user name or a password, which belong into auth.basic"),
+        ("https://s3cret@h/", "holds a user name or a password, which belong into auth.basic"),
+        ("s3cret", INCOMPLETE),
+        ("ftp://h/s3cret", INCOMPLETE),
+        ("https:///s3cret", INCOMPLETE),
+        ("https://h:0/s3cret", INCOMPLETE),
+        ("https://h:70000/s3cret", INCOMPLETE),
+        ("https://[h/s3cret", INCOMPLETE),
+        ("https://h/s3 cret", "is too long, or holds a blank or a control character"),
+        ("https://h/s3cret\n", "is too long, or holds a blank or a control character"),
+        ("https://h/" + "s3cret" * 400, "is too long, or holds a blank or a control character"),
+        (53, "a number where a text is expected, put it in quotes"),
+    ],
+)
+def test_a_url_is_never_shown(url, wrong):
+    """It may hold a password or a token."""
+    assert refusal(URL, url) == wrong
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wrong"),
+    [
+        (SECRET, "", "is empty"),
+        (SECRET, "s3cret\n", "holds a line break or another control character"),
+        (SECRET, "s3cret" * 700, "is longer than 4096 characters"),
+        (SECRET, 53, "a number where a text is expected, put it in quotes"),
+        (SECRET, ["s3cret"], "a list where a text is expected"),
+        (HEADER_NAME, "Authorization: Bearer s3cret", "the text is not a header name"),
+        (USER_NAME, "user:s3cret", "the text is not a user name"),
+        (SECRET_FILE, "s3cret", "the file cannot be read: No such file or directory"),
+        (SECRET_FILE, 53, "a number where a text is expected, put it in quotes"),
+    ],
+)
+def test_what_may_be_a_secret_is_never_shown(kind, value, wrong):
+    """Nor what stands where a user name or a file is expected and may be a misplaced secret."""
+    assert refusal(kind, value) == wrong
+
+
+def test_a_secret_file_must_hold_a_secret(tmp_path):
+    """What looks like a path is shown as one."""
+    file = tmp_path / "token"
+    assert refusal(SECRET_FILE, str(file)) == f"'{file}' cannot be read: No such file or directory"
+    file.write_text("")
+    assert refusal(SECRET_FILE, str(file)) == f"'{file}' is empty"
+    file.write_text("s3cret\n")
+    assert SECRET_FILE.read(str(file)) == file
+    assert SECRET_FILE.read(file) == file
+
+
+def test_an_error_says_what_is_accepted():
+    """pydantic carries the whole message, braces of the value included."""
+    kind = text("[a-z]+", "a word", "small letters")
+    with pytest.raises(ValueError, match=re.escape("'{x}' is not a word; accepted: small letters")):
+        TypeAdapter(kind_of_text(kind)).validate_python("{x}")
+
+
+def kind_of_text(kind):
+    from typing import Annotated
+
+    return Annotated[str, kind]
+
+
+def test_one_item_may_stand_for_a_list():
+    """A mapping does not: it is a mistake, not an item."""
+    from typing import Annotated
+
+    names = TypeAdapter(Annotated[tuple[Annotated[str, LABEL], ...], OneOrMany()])
+    assert names.validate_python("a") == ("a",)
+    assert names.validate_python(["a", "b"]) == ("a", "b")
+    with pytest.raises(ValueError, match="valid tuple"):
+        names.validate_python({"a": 1})
+    schema = names.json_schema()
+    for written in ("a", ["a", "b"]):
+        jsonschema.validate(written, schema)
+
+
+VALUES = st.one_of(
+    st.integers(-10, 70_000),
+    st.integers(0, 70_000).map(str),
+    st.text(max_size=8),
+    st.from_regex(r"\A[0-9]{1,4}(ms|s|m|h|d|KiB|MB|)\Z"),
+    st.sampled_from(
+        ["10.0.0.0/8", "::1", "https://h", "HTTPS://h", "inbox:", "a-b.c", "X-A", "http:", None]
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        PORT,
+        SIZE,
+        DURATION,
+        WAIT,
+        LABEL,
+        HOST,
+        NETWORK,
+        URL,
+        SD_NAME,
+        HEADER_NAME,
+        USER_NAME,
+        SECRET,
+    ],
+    ids=lambda kind: kind.accepted,
+)
+@given(value=VALUES)
+def test_what_a_kind_reads_its_schema_accepts(kind, value):
+    """The JSON schema may accept more, never less."""
+    try:
+        kind.read(value)
+    except KindError:
+        return
+    jsonschema.validate(value, kind.schema)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "written"),
+    [
+        (PORT, 5514, 5514),
+        (SIZE, 1_048_576, "1MiB"),
+        (DURATION, 0.2, "200ms"),
+        (NETWORK, ip_network("10.0.0.0/8"), "10.0.0.0/8"),
+        (SECRET, SecretStr("s3cret"), "**********"),
+        (SECRET_FILE, Path("/run/secrets/token"), "/run/secrets/token"),
+    ],
+)
+def test_values_are_written_as_a_user_would(kind, value, written):
+    """Except secrets, which are masked."""
+    assert kind.write(value) == written

@@ -1,0 +1,177 @@
+"""Settings that do not go together."""
+
+import pytest
+
+from collector.settings.problems import Problem
+from collector.settings.relations import (
+    at_most_one,
+    entries,
+    exactly_one,
+    known_name,
+    known_references,
+    names,
+    reachable_intakes,
+    unique_addresses,
+    unique_keys,
+    unique_names,
+)
+
+
+def told(found):
+    return [str(problem) for problem in found]
+
+
+# Values of every wrong kind, in the place of sections, entries and settings.
+ODD = [None, 5, "text", [], [[]], {}, {"a": 1}, [5, None, "text"], [{"name": {}, "port": []}]]
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_values_of_another_kind_are_passed_over(odd):
+    """They are told elsewhere."""
+    tree = {
+        "listeners": [{"name": odd, "host": odd, "port": odd, "intake": odd}, {"port": odd}],
+        "intakes": [{"name": odd, "key": odd, "key_file": odd, "sinks": odd}, {"sources": odd}],
+        "sinks": odd,
+    }
+    for written in (tree, dict.fromkeys(tree, odd)):
+        for section in tree:
+            assert list(unique_names(written, section)) == []
+        assert list(unique_addresses(written, "0.0.0.0")) == []
+        assert list(unique_keys(written)) == []
+        list(known_references(written, "all"))
+        list(reachable_intakes(written))
+
+
+def test_entries_are_the_mappings_of_a_list():
+    """With their index among all items."""
+    written = {"sinks": [{"name": "a"}, 5, {"name": 6}]}
+    assert list(entries(written, "sinks")) == [
+        ("sinks[0]", {"name": "a"}),
+        ("sinks[2]", {"name": 6}),
+    ]
+    assert names(written, "sinks") == ["a"]
+    assert list(entries({}, "sinks")) == []
+
+
+@pytest.mark.parametrize(
+    ("written", "most", "exactly"),
+    [
+        (["a"], [], []),
+        ([], [], ["a or b or c is missing; accepted: one of them"]),
+        (["a", "c"], *[["a and c are written together; accepted: one of a, b, c"]] * 2),
+        (["c", "b", "a"], *[["a, b and c are written together; accepted: one of a, b, c"]] * 2),
+    ],
+)
+def test_alternatives_exclude_one_another(written, most, exactly):
+    """At most one, or exactly one."""
+    settings = dict.fromkeys(written, 1)
+    assert told(at_most_one(settings, ["a", "b", "c"])) == most
+    assert told(exactly_one(settings, ["a", "b", "c"])) == exactly
+
+
+def test_a_name_is_used_once():
+    """Every later use is told, with the first."""
+    written = {"sinks": [{"name": "a"}, {"name": "b"}, {"name": "a"}, {"name": "a"}]}
+    assert told(unique_names(written, "sinks")) == [
+        "sinks[2].name: 'a' is the name of sinks[0] too; accepted: a name used once",
+        "sinks[3].name: 'a' is the name of sinks[0] too; accepted: a name used once",
+    ]
+
+
+def test_a_reference_leads_somewhere():
+    """A close name is suggested, else all are told."""
+    known = ["default", "archive"]
+    assert told(known_name("p", "archive", known, "sink")) == []
+    assert told(known_name("p", "defualt", known, "sink")) == [
+        "p: no sink is named 'defualt'; did you mean 'default'?"
+    ]
+    assert told(known_name("p", "x", known, "sink")) == [
+        "p: no sink is named 'x'; accepted: default, archive"
+    ]
+    assert told(known_name("p", "x", [], "sink")) == ["p: no sink is named 'x'; accepted: none yet"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "taken"),
+    [
+        (("tcp", "0.0.0.0", 5514), ("tcp", "0.0.0.0", 5514), True),
+        (("tcp", "0.0.0.0", 5514), ("tcp", None, 5514), True),
+        (("tcp", "0.0.0.0", 5514), ("tcp", "0.0.0.0", "5514"), True),
+        (("tcp", "0.0.0.0", 5514), ("udp", "0.0.0.0", 5514), False),
+        (("tcp", "0.0.0.0", 5514), ("tcp", "127.0.0.1", 5514), False),
+        (("tcp", "0.0.0.0", 5514), ("tcp", "0.0.0.0", 5515), False),
+        (("tcp", "0.0.0.0", 0), ("tcp", "0.0.0.0", 0), False),
+    ],
+)
+def test_an_address_is_used_once(first, second, taken):
+    """Transport, host and port together; port 0 is another port each time."""
+    listeners = [
+        {"transport": transport, "port": port, **({"host": host} if host else {})}
+        for transport, host, port in (first, second)
+    ]
+    message = (
+        "listeners[1].port: tcp 0.0.0.0 5514 is the address of listeners[0] too; "
+        "accepted: an address used once"
+    )
+    found = told(unique_addresses({"listeners": listeners}, "0.0.0.0"))
+    assert found == ([message] if taken else [])
+
+
+def test_listeners_and_intakes_refer_to_what_exists():
+    """By name, one or several."""
+    written = {
+        "listeners": [{"intake": "one"}, {"intake": "oen"}, {}],
+        "intakes": [
+            {"name": "one", "sinks": ["a", "x"]},
+            {"name": "two", "sinks": "b"},
+            {"name": "three", "sinks": ["all"]},
+        ],
+        "sinks": [{"name": "a"}],
+    }
+    assert told(known_references(written, "all")) == [
+        "listeners[1].intake: no intake is named 'oen'; did you mean 'one'?",
+        "intakes[0].sinks: no sink is named 'x'; accepted: a, all",
+        "intakes[1].sinks: no sink is named 'b'; accepted: a, all",
+    ]
+
+
+@pytest.mark.parametrize(
+    "way", [{"key": "k"}, {"key": ["k"]}, {"key_file": "f"}, {"sources": ["10.0.0.0/8"]}, {}]
+)
+def test_an_intake_needs_a_way_in(way):
+    """A key, a file with one, sources, or a listener that is bound to it."""
+    listeners = [{"intake": "i"}] if not way else []
+    written = {"listeners": listeners, "intakes": [{"name": "i", **way}]}
+    assert list(reachable_intakes(written)) == []
+
+
+@pytest.mark.parametrize("way", [{}, {"key": []}, {"sources": []}])
+def test_an_intake_without_a_way_in_is_told(way):
+    """What is there and empty is none."""
+    written = {"listeners": [{"intake": "other"}], "intakes": [{"name": "i", **way}]}
+    message = (
+        "no message can belong to this intake; accepted: a key, a key_file, sources, "
+        "or a listener with this intake"
+    )
+    assert list(reachable_intakes(written)) == [Problem("intakes[0]", message)]
+
+
+def test_a_key_is_used_once_and_not_shown(tmp_path):
+    """In settings or in files, one or several."""
+    file = tmp_path / "key"
+    file.write_text("s3cret\n")
+    written = {
+        "intakes": [
+            {"key": ["s3cret", "s3cret", "old"]},
+            {"key": "s3cret"},
+            {"key": ["new", "old"]},
+            {"key_file": str(file)},
+            {"key_file": str(tmp_path / "missing")},
+            {"key": "other"},
+        ]
+    }
+    assert told(unique_keys(written)) == [
+        "intakes[1].key: the same key as that of intakes[0]; accepted: a key used once",
+        "intakes[2].key: the same key as that of intakes[0]; accepted: a key used once",
+        "intakes[3].key_file: the same key as that of intakes[0]; accepted: a key used once",
+    ]

@@ -1,0 +1,312 @@
+"""The commands, as scripts call them."""
+
+import asyncio
+import json
+import signal
+import socket
+import sys
+from contextlib import asynccontextmanager
+
+import pytest
+from typer.testing import CliRunner
+
+from collector import __version__, samples
+from collector.cli import app
+
+CEF = (
+    r"CEF:0|Cybereason|Cybereason|1.0|5|Malop Connection Added|5|dpt=443 cs1=11.42 cs1Label=MalopId"
+)
+CONFIG = """
+listeners: [{name: l, transport: tcp, host: 127.0.0.1, port: 0, intake: i}]
+intakes: [{name: i, parser: raw}]
+sinks: [{name: s, url: "inbox:"}]
+admin: {port: 0}
+"""
+
+
+def call(*arguments, data=None):
+    """Run a command; return its exit code, the lines of its stdout and its stderr."""
+    result = CliRunner().invoke(app, arguments, input=data)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.stdout.splitlines(), result.stderr
+
+
+def json_lines(*texts):
+    return "".join(json.dumps(text) + "\n" for text in texts)
+
+
+def test_without_arguments_the_commands_are_listed():
+    """Help is enough to get going."""
+    code, lines, _ = call("--help")
+    text = "\n".join(lines)
+    assert code == 0
+    for command in ("run", "check", "parse", "frames", "header", "cef", "send", "schema"):
+        assert f" {command} " in text
+
+
+def test_the_version_is_told():
+    assert call("--version") == (0, [f"collector {__version__}"], "")
+
+
+def test_parse_makes_one_event_of_each_line():
+    """In order; what cannot be parsed is a pipeline_error and the exit code 1."""
+    code, lines, _ = call("parse", "--parser", "cybereason", data=f"{CEF}\nnonsense\n{CEF}\r\n")
+    events = [json.loads(line) for line in lines]
+    assert code == 1
+    assert [event["event"]["kind"] for event in events] == ["event", "pipeline_error", "event"]
+    assert events[0] == events[2]
+    assert events[0]["destination"]["port"] == 443
+    assert events[1]["message"] == "nonsense"
+    assert events[1]["error"]["message"]
+
+
+def test_parse_adds_nothing_of_its_own():
+    """The output depends on the input alone: no id, no time of receipt."""
+    code, lines, _ = call("parse", "--parser", "raw", data="hello\n")
+    assert (code, json.loads(lines[0])) == (0, {"message": "hello", "event": {"kind": "event"}})
+
+
+def test_parse_reads_json_strings():
+    """So that payloads may hold line feeds."""
+    payload = samples.load("harfanglab")[0].raw
+    code, lines, _ = call(
+        "parse", "--parser", "harfanglab", "--input", "json", data=json_lines(payload)
+    )
+    assert code == 0
+    assert json.loads(lines[0])["message"] == payload
+
+
+def test_parse_reads_whole_syslog_messages():
+    """The header goes; `CEF:` that a relay took for the tag is no loss."""
+    wire = json_lines(
+        f'<134>1 - - - - - [SEKOIA@53288 intake_key="k"] {CEF}',
+        f"<134>Jan  2 03:04:05 host {CEF}",
+        f"<134>1 2026-01-02T03:04:05Z host CEF - - - {CEF.removeprefix('CEF:')}",
+    )
+    code, lines, _ = call("parse", "--parser", "cybereason", "--input", "wire", data=wire)
+    events = [json.loads(line) for line in lines]
+    assert code == 0
+    assert [event["destination"]["port"] for event in events] == [443] * 3
+    assert [event["message"] for event in events] == [CEF, CEF, CEF.removeprefix("CEF:")]
+
+
+@pytest.mark.parametrize("line", ["not json", "{}", "[]", "1", '{"b64": "!"}', "[" * 100_000])
+def test_a_line_that_is_no_json_string_is_an_error_of_that_line(line):
+    """The lines around it are read."""
+    data = json_lines("a") + line + "\n" + json_lines("b")
+    code, lines, _ = call("parse", "--parser", "raw", "--input", "json", data=data)
+    events = [json.loads(line) for line in lines]
+    assert code == 1
+    assert [event["message"] for event in events] == ["a", line, "b"]
+    assert events[1]["event"]["kind"] == "pipeline_error"
+    code, lines, _ = call("header", data=data)
+    assert code == 1
+    assert [set(json.loads(line)) == {"error"} for line in lines] == [False, True, False]
+
+
+def test_an_unknown_parser_is_wrong_usage():
+    """Exit code 2, and the accepted ones are named."""
+    code, _, stderr = call("parse", "--parser", "nobody", data="")
+    assert code == 2
+    assert "cybereason" in stderr
+
+
+def test_frames_are_json_strings_or_octets():
+    """What is unfinished is left out."""
+    code, lines, stderr = call("frames", data=b"3 a\nb<13>two\r\n2 \xff\xfe9 half")
+    assert code == 0
+    assert [json.loads(line) for line in lines] == ["a\nb", "<13>two", {"b64": "//4="}]
+    assert "incomplete" in stderr
+
+
+def test_frames_can_be_piped_into_header():
+    """What is not UTF-8 too."""
+    data = '{"b64": "PDEzPjEgLSAtIC0gLSAtIC0g/w=="}\n'
+    code, lines, _ = call("header", data=data)
+    assert (code, json.loads(lines[0])["message"]) == (0, "\ufffd")
+
+
+def test_header_tells_every_field():
+    """Nil is null."""
+    wire = '<34>1 2003-10-11T22:14:15.003Z host app - ID47 [e@1 k="v"] text'
+    code, lines, _ = call("header", data=json_lines(wire, "plain"))
+    assert code == 0
+    assert json.loads(lines[0]) == {
+        "pri": 34,
+        "facility": 4,
+        "severity": 2,
+        "timestamp": "2003-10-11T22:14:15.003000Z",
+        "hostname": "host",
+        "app_name": "app",
+        "procid": None,
+        "msgid": "ID47",
+        "structured_data": {"e@1": {"k": "v"}},
+        "message": "text",
+    }
+    plain = json.loads(lines[1])
+    assert plain.pop("message") == "plain"
+    assert set(plain.values()) == {None}
+
+
+def test_cef_tells_header_and_extensions():
+    """Labels are not resolved; what is not CEF is an error and the exit code 1."""
+    code, lines, _ = call("cef", data=json_lines(CEF, "hello"))
+    assert code == 1
+    assert json.loads(lines[0]) == {
+        "version": "0",
+        "device_vendor": "Cybereason",
+        "device_product": "Cybereason",
+        "device_version": "1.0",
+        "device_event_class_id": "5",
+        "name": "Malop Connection Added",
+        "severity": "5",
+        "extensions": {"dpt": "443", "cs1": "11.42", "cs1Label": "MalopId"},
+    }
+    assert set(json.loads(lines[1])) == {"error"}
+
+
+def test_input_can_be_a_file(tmp_path):
+    """Instead of stdin; one that is not there is wrong usage."""
+    file = tmp_path / "input"
+    file.write_text("hello\n")
+    assert call("parse", "--parser", "raw", str(file))[0] == 0
+    assert call("parse", "--parser", "raw", str(tmp_path / "none"))[0] == 2
+
+
+def test_check_says_everything_that_is_wrong(tmp_path):
+    """A line each, with file and path; exit code 2."""
+    file = tmp_path / "c.yaml"
+    file.write_text(CONFIG)
+    code, lines, _ = call("check", "-c", str(file))
+    assert (code, lines[-1]) == (0, f"{file}: valid")
+    file.write_text(CONFIG.replace("port: 0, intake", "port: x, intakee").replace("raw", "raw2"))
+    code, lines, _ = call("check", "-c", str(file))
+    assert code == 2
+    assert len(lines) >= 3
+    assert all(line.startswith(f"{file}: ") for line in lines)
+    assert "listeners[0].intakee" in "\n".join(lines)
+
+
+def test_schema_is_json():
+    code, lines, _ = call("schema")
+    assert code == 0
+    assert json.loads("\n".join(lines))["properties"]["listeners"]
+
+
+@pytest.fixture
+def receiver():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.settimeout(30)
+        yield server
+
+
+def to(receiver):
+    return ("--to", f"127.0.0.1:{receiver.getsockname()[1]}", "--transport", "udp")
+
+
+def test_send_sends_each_sample_once(receiver):
+    """With the key that is given; the end says what was sent."""
+    code, lines, _ = call("send", *to(receiver), "--key", "k")
+    received = [receiver.recv(65_535).decode() for _ in range(9)]
+    assert code == 0
+    octets = sum(len(text.encode()) for text in received)
+    target = to(receiver)[1]
+    assert lines == [f"sent 9 messages, {octets} octets, to {target} over udp"]
+    raw = [sample.raw for vendor in ("cybereason", "harfanglab") for sample in samples.load(vendor)]
+    assert [text.partition('[SEKOIA@53288 intake_key="k"] ')[2] for text in received] == raw
+
+
+def test_send_repeats_until_the_count_is_reached(receiver, tmp_path, monkeypatch):
+    """Without any key it says so; keys are taken from the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CYBEREASON_INTAKE_KEY", raising=False)
+    arguments = ("send", *to(receiver), "--vendor", "cybereason", "--count", "7")
+    code, lines, _ = call(*arguments)
+    assert code == 0
+    assert lines[0].startswith("sent 7 messages, ")
+    assert lines[0].endswith(", without an intake key")
+    received = [receiver.recv(65_535).decode() for _ in range(7)]
+    assert len({text.partition("CEF:")[2] for text in received}) == 5
+    assert all(" cybereason - - - CEF:" in text for text in received)
+    monkeypatch.setenv("CYBEREASON_INTAKE_KEY", "from-env")
+    call(*arguments)
+    assert 'intake_key="from-env"' in receiver.recv(65_535).decode()
+
+
+def test_send_takes_payloads_from_a_file(receiver, tmp_path):
+    """One a line, with the vendor's key."""
+    file = tmp_path / "payloads"
+    file.write_text("one\ntwo\n")
+    code, _, _ = call("send", *to(receiver), "--vendor", "harfanglab", "--key", "k", str(file))
+    assert code == 0
+    received = [receiver.recv(65_535).decode() for _ in range(2)]
+    assert [text.rpartition("] ")[2] for text in received] == ["one", "two"]
+
+
+@pytest.mark.parametrize("target", ["localhost", "localhost:x", ":5514", "localhost:0", "h:70000"])
+def test_send_wants_a_host_and_a_port(target):
+    """Anything else is wrong usage."""
+    code, _, stderr = call("send", "--to", target)
+    assert code == 2
+    assert "HOST:PORT" in stderr
+
+
+def test_send_says_when_nobody_listens():
+    """Exit code 1 and the reason."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        target = f"127.0.0.1:{server.getsockname()[1]}"
+    code, _, stderr = call("send", "--to", target, "--key", "k")
+    assert code == 1
+    assert f"cannot send to {target}: Connection refused" in stderr
+
+
+def test_run_names_a_configuration_that_is_not_valid(tmp_path):
+    """Exit code 2."""
+    file = tmp_path / "c.yaml"
+    file.write_text("listeners: []\n")
+    code, _, stderr = call("run", "-c", str(file))
+    assert code == 2
+    assert "listeners" in stderr
+
+
+@asynccontextmanager
+async def running(directory, *arguments):
+    """Run the command as a process of its own; yield it and what it says on stderr."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "collector", *arguments, cwd=directory, stderr=asyncio.subprocess.PIPE
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_run_names_a_port_that_is_taken(tmp_path):
+    """Exit code 1, and nothing is left behind."""
+    file = tmp_path / "c.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        file.write_text(CONFIG.replace("port: 0, intake", f"port: {port}, intake"))
+        async with running(tmp_path, "run", "-c", str(file)) as process:
+            _, stderr = await process.communicate()
+    assert process.returncode == 1
+    problem = f"listener l: cannot listen on 127.0.0.1:{port}: Address already in use"
+    assert stderr.decode().splitlines()[-1].lower() == problem.lower()
+    assert "Traceback" not in stderr.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_run_ends_with_zero_on_a_signal(tmp_path, number):
+    """Either signal is a request to stop."""
+    file = tmp_path / "c.yaml"
+    file.write_text(CONFIG)
+    async with running(tmp_path, "run", "-c", str(file)) as process:
+        async for line in process.stderr:
+            if json.loads(line)["event"] == "listening":
+                break
+        process.send_signal(number)
+        await process.communicate()
+    assert process.returncode == 0

@@ -1,0 +1,673 @@
+"""The configuration as a whole: declarations, files, warnings, schema and example."""
+
+import json
+import re
+from ipaddress import ip_network
+from pathlib import Path
+
+import jsonschema
+import orjson
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.config import (
+    Config,
+    ConfigError,
+    build,
+    load,
+    parse,
+    schema,
+    warnings,
+)
+from collector.settings.checking import child
+from collector.settings.substitution import substitute
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "config" / "collector.yaml"
+SCHEMA = ROOT / "config" / "schema.json"
+
+LISTENER = {"name": "l", "transport": "tcp", "port": 5514}
+INTAKE = {"name": "i", "parser": "cybereason", "key": "k"}
+SINK = {"name": "default", "url": "https://siem.example/ingest"}
+MINIMAL = {"listeners": [LISTENER], "intakes": [INTAKE], "sinks": [SINK]}
+
+
+def settings(*, listener=None, intake=None, sink=None, **more):
+    """Return a minimal configuration with more settings."""
+    return {
+        "listeners": [LISTENER | (listener or {})],
+        "intakes": [INTAKE | (intake or {})],
+        "sinks": [SINK | (sink or {})],
+        **more,
+    }
+
+
+def read(tree, environ=None):
+    return parse(yaml.safe_dump(tree), source="c.yaml", environ=environ or {})
+
+
+def told(tree, environ=None):
+    """Return the problems of a configuration as an operator sees them, without the file name."""
+    with pytest.raises(ConfigError) as caught:
+        read(tree, environ)
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith("c.yaml: ") for line in lines)
+    return [line.removeprefix("c.yaml: ") for line in lines]
+
+
+# Defaults and values.
+
+
+def test_defaults_are_those_of_the_interface():
+    """Sizes in bytes, durations in seconds."""
+    config = read(MINIMAL)
+    assert json.loads(config.model_dump_json()) == {
+        "listeners": [
+            {
+                "name": "l",
+                "transport": "tcp",
+                "host": "0.0.0.0",
+                "port": 5514,
+                "intake": None,
+                "framing": "auto",
+                "max_message_bytes": "256KiB",
+                "when_oversize": "truncate",
+                "allowed_sources": [],
+                "max_connections": 1024,
+                "max_connections_per_source": 128,
+                "idle_timeout": None,
+                "frame_timeout": "30s",
+                "receive_buffer": "8MiB",
+            }
+        ],
+        "intakes": [
+            {
+                "name": "i",
+                "parser": "cybereason",
+                "key": ["**********"],
+                "key_file": None,
+                "sources": [],
+                "sinks": ["all"],
+            }
+        ],
+        "sinks": [
+            {
+                "name": "default",
+                "url": "https://siem.example/ingest",
+                "format": "ndjson",
+                "headers": {},
+                "auth": None,
+                "compression": "gzip",
+                "batch": {"max_events": 1000, "max_bytes": "1MiB", "max_wait": "200ms"},
+                "concurrency": 4,
+                "timeout": "30s",
+                "retry": {"initial": "500ms", "max": "1m"},
+            }
+        ],
+        "routing": {"structured_data_id": "SEKOIA@53288", "parameter": "intake_key"},
+        "spool": {"type": "memory", "max_bytes": "256MiB"},
+        "admin": {"host": "127.0.0.1", "port": 9514, "token_file": None},
+        "logging": {"level": "info", "format": "json"},
+        "shutdown_grace": "8s",
+    }
+
+
+def models(model=Config):
+    """Walk the declarations."""
+    yield model
+    for field in model.model_fields.values():
+        below = child(field)
+        if below is not None:
+            yield from models(below)
+
+
+def test_every_default_is_accepted():
+    """A default that is written out changes nothing."""
+    config = read(MINIMAL)
+    written = json.loads(config.model_dump_json())
+    del written["listeners"][0]["receive_buffer"]  # of udp
+    written["intakes"][0]["key"] = "k"
+    assert read(written) == config
+
+
+def test_every_setting_has_help():
+    """It goes into the schema."""
+    for model in models():
+        assert model.__doc__
+        for name, field in model.model_fields.items():
+            assert field.description, f"{model.__name__}.{name}"
+
+
+def test_values_are_ready_for_use():
+    """Bytes, seconds, networks, keys."""
+    config = read(
+        settings(
+            listener={"allowed_sources": ["10.0.0.0/8"], "idle_timeout": "5m"},
+            intake={"key": ["k1", "k2"], "sources": "192.0.2.7", "sinks": "default"},
+            sink={"batch": {"max_wait": 0}, "headers": {"X-Site": "paris"}},
+        )
+    )
+    (listener,), (intake,), (sink,) = config.listeners, config.intakes, config.sinks
+    assert listener.allowed_sources == (ip_network("10.0.0.0/8"),)
+    assert listener.idle_timeout == 300.0
+    assert listener.max_message_bytes == 262_144
+    assert intake.read_keys() == ("k1", "k2")
+    assert intake.sources == (ip_network("192.0.2.7"),)
+    assert intake.sinks == ("default",)
+    assert sink.batch.max_wait == 0.0
+    assert sink.headers["X-Site"].get_secret_value() == "paris"
+    assert not sink.is_inbox
+
+
+def test_an_intake_goes_to_all_sinks_or_to_those_it_names():
+    """In the order of the file."""
+    tree = settings(intake={"sinks": ["c", "a"]})
+    tree["intakes"] += [
+        {"name": name, "parser": "raw", "key": f"key {name}", "sinks": sinks}
+        for name, sinks in (("j", "all"), ("k", ["b", "all"]), ("l", "b"))
+    ]
+    tree["sinks"] = [{"name": name, "url": "inbox:"} for name in "abc"]
+    config = read(tree)
+    reached = ["".join(sink.name for sink in config.sinks_of(i)) for i in config.intakes]
+    assert reached == ["ac", "abc", "abc", "b"]
+
+
+def test_the_inbox_is_a_sink():
+    """In place of a URL."""
+    assert read(settings(sink={"url": "inbox:"})).sinks[0].is_inbox
+
+
+def test_secrets_are_read_from_their_files_each_time(tmp_path):
+    """A mounted secret changes without a signal."""
+    file = tmp_path / "secret"
+    file.write_text("first\n")
+    auths = {
+        "basic": {"username": "u", "password_file": str(file)},
+        "bearer": {"token_file": str(file)},
+        "header": {"name": "X-Key", "value_file": str(file)},
+    }
+    tree = settings(intake={"key": None, "key_file": str(file)}, admin={"token_file": str(file)})
+    tree["sinks"] = [SINK | {"name": name, "auth": {name: auths[name]}} for name in auths]
+    config = read(tree)
+    basic, bearer, header = (sink.auth for sink in config.sinks)
+    for secret in ("first", "second"):
+        file.write_text(secret)
+        assert config.intakes[0].read_keys() == (secret,)
+        assert config.admin.read_token() == secret
+        assert basic.basic.read_password() == secret
+        assert bearer.bearer.read_token() == secret
+        assert header.header.read_value() == secret
+
+
+def test_secrets_may_stand_in_the_settings():
+    """Where no file is named."""
+    auths = {
+        "basic": {"username": "u", "password": "p"},
+        "bearer": {"token": "t"},
+        "header": {"name": "X-Key", "value": "v"},
+    }
+    tree = settings()
+    tree["sinks"] = [SINK | {"name": name, "auth": {name: auths[name]}} for name in auths]
+    config = read(tree)
+    assert config.sinks[0].auth.basic.read_password() == "p"
+    assert config.sinks[1].auth.bearer.read_token() == "t"
+    assert config.sinks[2].auth.header.read_value() == "v"
+    assert config.admin.read_token() is None
+
+
+# Problems.
+
+
+def test_all_problems_of_a_file_are_told_at_once():
+    """Of values, unknown names, unset variables and relations, in the order of the sections."""
+    tree = {
+        "listeners": [
+            {"name": "l", "transport": "udp", "portt": 5514, "framing": "lf", "intake": "cyber"},
+            {"name": "l", "transport": "tcp", "port": "${PORT}", "max_connections": "many"},
+        ],
+        "intakes": [
+            {"name": "cyberreason", "parser": "cybereason", "sinks": ["defualt"]},
+            {"name": "j", "parser": "raw", "key": "s3cret"},
+            {"name": "k", "parser": "raw", "key": "s3cret", "sources": ["10.1.0.0/8"]},
+        ],
+        "sinks": [{"name": "default", "url": "https://u:s3cret@h", "timeout": 30}],
+        "spool": {"type": "sqlite", "path": "/var/lib/collector"},
+        "workers": 2,
+    }
+    assert told(tree) == [
+        (
+            "workers: unknown setting 'workers'; accepted: listeners, intakes, sinks, routing, "
+            "spool, admin, logging, shutdown_grace"
+        ),
+        "listeners[0].portt: unknown setting 'portt'; did you mean 'port'?",
+        "listeners[0].intake: no intake is named 'cyber'; did you mean 'cyberreason'?",
+        "listeners[0].framing: not a setting of a udp listener; accepted with transport: tcp",
+        "listeners[0].port: is missing; accepted: 0 to 65535",
+        "listeners[1].port: the variable PORT is not set; accepted: set it, or ${PORT:-}",
+        "listeners[1].name: 'l' is the name of listeners[0] too; accepted: a name used once",
+        "listeners[1].max_connections: 'many' is not a whole number; accepted: 1 to 100000",
+        "intakes[0].sinks: no sink is named 'defualt'; did you mean 'default'?",
+        (
+            "intakes[0]: no message can belong to this intake; accepted: a key, a key_file, "
+            "sources, or a listener with this intake"
+        ),
+        "intakes[2].key: the same key as that of intakes[1]; accepted: a key used once",
+        (
+            "intakes[2].sources[0]: '10.1.0.0/8' has bits beyond its prefix, which is 10.0.0.0/8; "
+            "accepted: an address or a network, such as 10.0.0.0/8 or 2001:db8::/32"
+        ),
+        (
+            "sinks[0].url: holds a user name or a password, which belong into auth.basic; "
+            "accepted: http://… or https://… without user name and password, or inbox:"
+        ),
+        (
+            "sinks[0].timeout: 30 has no unit; accepted: 100ms to 10m, with a unit (250ms, 30s, "
+            "5m, 2h, 1d)"
+        ),
+        "spool.path: unknown setting 'path'; accepted: type, max_bytes",
+        "spool.type: 'sqlite' is not one of the choices; accepted: 'memory'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"listeners": []}, "listeners: is empty; accepted: at least 1"),
+        ({"listeners": None}, "listeners: is missing; accepted: a list of mappings with name, "),
+        ({"routing": {"parameter": "a b"}}, "routing.parameter: 'a b' is not a structured-data "),
+        ({"shutdown_grace": "2h"}, "shutdown_grace: '2h' is too large; accepted: 0 to 1h, "),
+        (
+            {"listener": {"transport": "udp", "idle_timeout": "5s"}},
+            "listeners[0].idle_timeout: not a setting of a udp listener; accepted with ",
+        ),
+        (
+            {"listener": {"receive_buffer": "1MiB"}},
+            "listeners[0].receive_buffer: not a setting of a tcp listener; accepted with ",
+        ),
+        (
+            {"listener": {"intake": "i"}, "intakes": None},
+            "listeners[0].intake: no intake is named 'i'; accepted: none yet",
+        ),
+        ({"intake": {"sinks": []}}, "intakes[0].sinks: is empty; accepted: at least 1"),
+        ({"sink": {"name": "all"}}, "sinks[0].name: 'all' means every sink; accepted: another "),
+        (
+            {"sink": {"auth": {"basic": {"username": "u"}}}},
+            "sinks[0].auth.basic: password or password_file is missing; accepted: one of them",
+        ),
+        (
+            {"sink": {"auth": {"bearer": {"token": "t"}, "header": {"name": "X", "value": "v"}}}},
+            "sinks[0].auth: bearer and header are written together; accepted: one of basic, ",
+        ),
+        (
+            {"sink": {"auth": {"header": {"name": "HOST", "value": "v"}}}},
+            "sinks[0].auth.header.name: set by the collector itself; accepted: another header",
+        ),
+        (
+            {"sink": {"headers": {"content-TYPE": "x"}}},
+            "sinks[0].headers.content-TYPE: set by the collector itself; accepted: other headers",
+        ),
+        (
+            {"sink": {"headers": {"Authorization": "x"}, "auth": {"bearer": {"token": "t"}}}},
+            "sinks[0].headers.Authorization: set by auth; accepted: other headers",
+        ),
+        (
+            {"sink": {"headers": {"x": "y"}, "auth": {"header": {"name": "X", "value": "v"}}}},
+            "sinks[0].headers.x: set by auth; accepted: other headers",
+        ),
+        (
+            {"sink": {"headers": {"X-A": "x", "x-a": "y"}}},
+            "sinks[0].headers.x-a: set by another spelling of the same header; accepted: other ",
+        ),
+        (
+            {"sink": {"retry": {"initial": "5s", "max": "1s"}}},
+            "sinks[0].retry.initial: longer than max; accepted: 1ms to 1s, as max is",
+        ),
+        (
+            {"sink": {"retry": {"initial": "5m"}}},
+            "sinks[0].retry.initial: longer than max; accepted: 1ms to 1m, as max is",
+        ),
+    ],
+)
+def test_a_problem_is_told_alone(changes, problem):
+    """One line for one mistake."""
+    (line,) = told(settings(**changes))
+    assert line.startswith(problem)
+
+
+def test_a_key_stands_in_the_settings_or_in_a_file(tmp_path):
+    """Not in both."""
+    file = tmp_path / "key"
+    file.write_text("k2")
+    assert told(settings(intake={"key_file": str(file)})) == [
+        "intakes[0]: key and key_file are written together; accepted: one of key, key_file"
+    ]
+
+
+def test_settings_of_the_other_transport_may_be_blank():
+    """So that one file can serve both."""
+    blank = {"framing": None, "idle_timeout": "${IDLE:-}"}
+    assert read(settings(listener={"transport": "udp", **blank})).listeners[0].framing == "auto"
+
+
+def test_an_authorization_header_is_free_without_auth():
+    """Some other scheme, say."""
+    config = read(settings(sink={"headers": {"Authorization": "Splunk s3cret"}}))
+    assert config.sinks[0].headers["Authorization"].get_secret_value() == "Splunk s3cret"
+
+
+def test_a_file_is_named_in_its_problems(tmp_path):
+    """Also where it is no YAML."""
+    file = tmp_path / "c.yaml"
+    file.write_text("listeners: [\n")
+    with pytest.raises(ConfigError) as caught:
+        load(file, {})
+    assert caught.value.source == str(file)
+    assert str(caught.value).startswith(f"{file}: line 2, column 1: is not valid YAML: ")
+
+
+def test_a_file_is_read_with_the_environment(tmp_path):
+    """Numbers too may come from it."""
+    file = tmp_path / "c.yaml"
+    tree = settings(listener={"port": "${PORT}"}, intake={"key": "${KEY}"})
+    file.write_text(yaml.safe_dump(tree))
+    config = load(file, {"PORT": "6514", "KEY": "12345"})
+    assert config.listeners[0].port == 6514
+    assert config.intakes[0].read_keys() == ("12345",)
+
+
+def test_plain_data_is_taken_as_it_is():
+    """`build` puts no environment in."""
+    config = build(settings(intake={"key": "${KEY}$$"}), source="test")
+    assert config.intakes[0].read_keys() == ("${KEY}$$",)
+
+
+NAMES = sorted({name for model in models() for name in model.model_fields})
+SCALARS = [None, True, -1, 0, 5514, 1.5, float("nan"), "", "a", "tcp", "udp", "inbox:", "a b", "5s"]
+TREES = st.recursive(
+    st.sampled_from([*SCALARS, 1 << 200]),
+    lambda below: (
+        st.lists(below, max_size=3) | st.dictionaries(st.sampled_from(NAMES), below, max_size=5)
+    ),
+    max_leaves=30,
+)
+
+
+@given(changes=st.dictionaries(st.sampled_from(list(Config.model_fields)), TREES))
+def test_values_in_wrong_places_are_told(changes):
+    """Whatever they are; nothing else is raised."""
+    assert_told(settings() | changes)
+
+
+@given(listener=TREES, intake=TREES, sink=TREES, auth=TREES)
+def test_values_in_wrong_places_of_an_entry_are_told(listener, intake, sink, auth):
+    """Also next to entries that are right."""
+    tree = settings(sink={"auth": auth})
+    for section, entry in (("listeners", listener), ("intakes", intake), ("sinks", sink)):
+        first = tree[section][0]
+        mixed = first | entry if isinstance(entry, dict) else entry
+        tree[section] = [first, mixed]
+    assert_told(tree)
+
+
+def assert_told(tree):
+    problems = ()
+    try:
+        build(tree, source="c.yaml")
+    except ConfigError as error:
+        problems = error.problems
+    for problem in problems:
+        assert "\n" not in str(problem)
+        assert len(str(problem)) < 500
+
+
+def test_a_value_is_compared_with_nothing_it_cannot_equal():
+    """A list where the transport and the name of a header are expected."""
+    auth = {"header": {"name": ["X"], "value": "v"}}
+    tree = settings(listener={"transport": ["udp"]}, sink={"auth": auth, "headers": {"X": "y"}})
+    assert told(tree) == [
+        "listeners[0].transport: a list is not one of the choices; accepted: 'udp' or 'tcp'",
+        (
+            "sinks[0].auth.header.name: a list where a text is expected; accepted: a header name, "
+            "such as X-Api-Key"
+        ),
+    ]
+
+
+def test_a_number_too_long_for_python_is_told():
+    """Hexadecimal digits have no bound of their own."""
+    text = yaml.safe_dump(settings(sink={"name": "a"})) + f"admin: {{port: 0x{'f' * 9999}}}"
+    with pytest.raises(ConfigError) as caught:
+        parse(text, source="c.yaml", environ={})
+    assert str(caught.value) == "c.yaml: admin.port: a number is too large; accepted: 0 to 65535"
+
+
+# Secrets.
+
+S3CRET = "s3cret-0af1"
+WRONG = st.sampled_from(
+    [
+        S3CRET,
+        S3CRET + "\n",
+        S3CRET * 999,
+        [S3CRET],
+        [[S3CRET]],
+        {S3CRET: S3CRET},
+        {S3CRET: None},
+        f"https://u:{S3CRET}@h/",
+        f"${{{S3CRET}",
+        f"Authorization: Bearer {S3CRET}",
+    ]
+)
+WAYS = ["basic", "bearer", "header"]
+PARTS = ["username", "password", "password_file", "token", "token_file", "tokn"]
+PARTS += ["name", "value", "value_file"]
+AUTH = WRONG | st.dictionaries(
+    st.sampled_from(WAYS), WRONG | st.dictionaries(st.sampled_from(PARTS), WRONG)
+)
+
+
+@given(auth=AUTH, headers=WRONG | st.dictionaries(st.just("X"), WRONG), key=WRONG, url=WRONG)
+def test_no_secret_is_told(auth, headers, key, url):
+    """Wherever it was misplaced among settings that hold secrets, and with whatever is wrong."""
+    tree = settings(
+        intake={"key": key, "key_file": S3CRET},
+        sink={"auth": auth, "headers": headers, "url": url},
+        admin={"token_file": S3CRET},
+    )
+    tree["intakes"].append({"name": "j", "parser": "raw", "key": key})
+    assert S3CRET not in "\n".join(told(tree, {S3CRET: S3CRET}))
+
+
+def test_no_secret_is_in_a_printed_configuration():
+    """In whatever way it is printed."""
+    tree = settings(
+        intake={"key": ["s3cret", "s3cret2"]},
+        sink={
+            "headers": {"X-Key": "s3cret"},
+            "auth": {"basic": {"username": "u", "password": "s3cret"}},
+        },
+    )
+    config = read(tree)
+    printed = [str(config), repr(config), config.model_dump_json(), str(config.model_dump())]
+    assert "s3cret" not in "".join(printed)
+    assert config.sinks[0].auth.basic.read_password() == "s3cret"
+
+
+# Warnings.
+
+
+def warned(tree):
+    return [str(warning) for warning in warnings(read(tree))]
+
+
+def test_a_usual_configuration_has_no_warnings():
+    """Nor has one on loopback without keys."""
+    assert warned(MINIMAL) == []
+    keyless = settings(listener={"intake": "i", "host": "::1"}, intake={"key": ""})
+    assert warned(keyless) == []
+
+
+def test_a_keyless_intake_open_to_all_is_a_warning():
+    """On each listener that has it, unless that limits who may send."""
+    tree = settings(listener={"intake": "i"}, intake={"key": None})
+    tree["listeners"] += [
+        LISTENER | {"name": "m", "port": 1, "intake": "i", "allowed_sources": ["10.0.0.0/8"]},
+        LISTENER | {"name": "n", "port": 2, "intake": "i", "host": "127.0.0.1"},
+        LISTENER | {"name": "o", "port": 3},
+    ]
+    assert warned(tree) == [
+        (
+            "intakes[0]: has no key, and listener 'l' (tcp 0.0.0.0) takes its messages from any "
+            "address; allowed_sources there limits them"
+        )
+    ]
+
+
+def test_an_intake_known_by_its_sources_is_no_warning():
+    """Only those networks can reach it."""
+    assert warned(settings(intake={"key": "", "sources": ["10.0.0.0/8"]})) == []
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("http://siem.example/", ["sinks[0].url: credentials are sent over plain http; use https"]),
+        ("https://siem.example/", []),
+        ("http://localhost:9200/", []),
+        ("http://127.0.0.1/", []),
+        ("http://[::1]/", []),
+        ("inbox:", []),
+    ],
+)
+def test_credentials_over_plain_http_are_a_warning(url, told):
+    """Beyond this machine."""
+    assert warned(settings(sink={"url": url, "auth": {"bearer": {"token": "t"}}})) == told
+    assert warned(settings(sink={"url": url})) == []
+
+
+def test_no_intake_at_all_is_a_warning():
+    """It is allowed, to try out a sink's address."""
+    tree = {"listeners": [LISTENER], "sinks": [SINK]}
+    assert warned(tree) == ["intakes: there is none, so every message is refused"]
+
+
+# Schema and example.
+
+
+def test_the_schema_in_the_repository_is_current():
+    """It is generated from the declarations."""
+    current = orjson.dumps(schema(), option=orjson.OPT_INDENT_2) + b"\n"
+    assert SCHEMA.read_bytes() == current, "run: collector schema > config/schema.json"
+
+
+VALIDATOR = jsonschema.Draft202012Validator(schema())
+
+
+@pytest.mark.parametrize(
+    ("tree", "valid"),
+    [
+        (MINIMAL, True),
+        (settings(intake={"key": ["a", "b"], "sinks": "all", "sources": "10.0.0.0/8"}), True),
+        (settings(listener={"port": "5514", "max_message_bytes": 4096, "idle_timeout": ""}), True),
+        (settings(sink={"auth": {"bearer": {"token_file": ""}}, "batch": None}), True),
+        (settings(sink={"batch": {"max_wait": 0, "max_bytes": "2MB"}}), True),
+        (settings(listener={"portt": 1}), False),
+        (settings(listener={"port": 65536}), False),
+        (settings(sink={"timeout": 30}), False),
+        (settings(sink={"url": "ftp://h"}), False),
+        ({"listeners": [LISTENER]}, False),
+    ],
+)
+def test_the_schema_agrees_with_the_reader(tree, valid):
+    """As far as it goes: it does not know relations."""
+    assert VALIDATOR.is_valid(tree) == valid
+    if valid:
+        read(tree)
+    else:
+        told(tree)
+
+
+def test_the_example_is_valid_by_the_schema():
+    """As it is written, and with the environment put in."""
+    tree = yaml.safe_load(EXAMPLE.read_text())
+    VALIDATOR.validate(tree)
+    filled, problems = substitute(tree, {})
+    assert problems == []
+    VALIDATOR.validate(filled)
+
+
+def test_the_example_holds_every_setting_with_a_comment():
+    """On its line or on the line above."""
+    lines = EXAMPLE.read_text().splitlines()
+    for name in {name for model in models() for name in model.model_fields}:
+        places = [
+            number
+            for number, line in enumerate(lines)
+            if re.match(rf"[#\s]*(- )?{name}:(\s|$)", line)
+        ]
+        assert places, name
+        assert any(
+            re.search(r"\S\s+# ", lines[number]) or lines[number - 1].startswith("# ")
+            for number in places
+        ), name
+
+
+OTHER_AUTH = "token|basic|username|password|password_file|header|name|value|value_file"
+
+
+def test_what_the_example_shows_commented_out_is_the_default():
+    """Switched on, it changes nothing; the other ways to authenticate stay out."""
+    written = EXAMPLE.read_text()
+    pattern = rf"(?m)^( *)# ( *(?!(?:{OTHER_AUTH}):)[a-z_]+:( .*)?)$"
+    text, count = re.subn(pattern, r"\1\2", written)
+    assert count > 20
+    assert parse(text, source="switched on", environ={}) == load(EXAMPLE, {})
+
+
+def test_the_example_is_the_default_of_the_container():
+    """With nothing in the environment, everything goes to the inbox."""
+    config = load(EXAMPLE, {})
+    listeners = [(item.transport, item.host, item.port, item.intake) for item in config.listeners]
+    assert listeners == [
+        ("udp", "0.0.0.0", 5514, None),
+        ("tcp", "0.0.0.0", 5514, None),
+        ("tcp", "0.0.0.0", 5515, "cybereason"),
+        ("tcp", "0.0.0.0", 5516, "harfanglab"),
+    ]
+    assert [(item.name, item.parser, item.read_keys()) for item in config.intakes] == [
+        ("cybereason", "cybereason", ()),
+        ("harfanglab", "harfanglab", ()),
+    ]
+    (sink,) = config.sinks
+    assert (sink.name, sink.is_inbox, sink.format, sink.auth) == ("default", True, "ndjson", None)
+    assert (config.admin.host, config.admin.port, config.admin.token_file) == (
+        "0.0.0.0",
+        9514,
+        None,
+    )
+    assert [warning.path for warning in warnings(config)] == ["intakes[0]", "intakes[1]"]
+
+
+def test_the_example_takes_keys_sink_and_token_from_the_environment(tmp_path):
+    """Keys as values or as files."""
+    token, key = tmp_path / "token", tmp_path / "key"
+    token.write_text("t\n")
+    key.write_text("h\n")
+    environ = {
+        "CYBEREASON_INTAKE_KEY": "c",
+        "HARFANGLAB_INTAKE_KEY_FILE": str(key),
+        "SINK_URL": "https://siem.example/",
+        "SINK_FORMAT": "ndjson",
+        "SINK_TOKEN_FILE": str(token),
+        "ADMIN_TOKEN_FILE": str(token),
+    }
+    config = load(EXAMPLE, environ)
+    assert [intake.read_keys() for intake in config.intakes] == [("c",), ("h",)]
+    assert config.sinks[0].url == "https://siem.example/"
+    assert config.sinks[0].auth.bearer.read_token() == "t"
+    assert config.admin.read_token() == "t"
+    assert warnings(config) == []
+    with pytest.raises(ConfigError, match=r"sinks\[0\]\.format: 'xml' is not one of the choices"):
+        load(EXAMPLE, environ | {"SINK_FORMAT": "xml"})

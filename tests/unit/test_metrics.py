@@ -1,0 +1,140 @@
+"""What Prometheus is told."""
+
+from prometheus_client import CollectorRegistry, generate_latest
+
+from collector import __version__
+from collector.backpressure import Gate
+from collector.ledger import Ledger
+from collector.metrics import (
+    Histogram,
+    IntakeStats,
+    ListenerStats,
+    MetricsCollector,
+    SinkStats,
+    Stats,
+)
+from collector.spool import Batch
+from collector.spool.memory import MemorySpool
+
+NAMES = [
+    "build_info",
+    "bytes_received_total",
+    "connections",
+    "connections_rejected_total",
+    "events_delivered_total",
+    "events_dropped_total",
+    "events_total",
+    "ingest_to_delivery_seconds_bucket",
+    "ingest_to_delivery_seconds_count",
+    "ingest_to_delivery_seconds_sum",
+    "ledger_messages",
+    "messages_received_total",
+    "messages_rejected_total",
+    "messages_truncated_total",
+    "parse_errors_total",
+    "sink_in_flight",
+    "sink_last_success_timestamp_seconds",
+    "sink_request_seconds_bucket",
+    "sink_request_seconds_count",
+    "sink_request_seconds_sum",
+    "sink_requests_total",
+    "sink_up",
+    "spool_bytes",
+    "spool_events",
+    "spool_max_bytes",
+    "spool_oldest_seconds",
+    "udp_kernel_drops_total",
+]
+
+
+def exported(stats, spool):
+    registry = CollectorRegistry()
+    registry.register(MetricsCollector(stats, spool))
+    lines = generate_latest(registry).decode().splitlines()
+    samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, _, value in samples}
+
+
+def populated():
+    stats = Stats(Ledger(received=3, spooled=0))
+    spool = MemorySpool(1000, ["siem"], stats.ledger, Gate())
+    stats.ledger.received = 3
+    stats.ledger.rejected["oversize"] = 1
+    stats.ledger.dropped["shutdown"] = 2
+    listener = ListenerStats("in", messages=3, octets=99, truncated=1, connections=4)
+    listener.rejected["oversize"] = 1
+    listener.connections_rejected["max_connections"] = 5
+    listener.kernel_drops = lambda: 6
+    stats.listeners["in"] = listener
+    intake = IntakeStats("edr", ok=7, pipeline_error=8)
+    intake.parse_errors["not_cef"] = 8
+    stats.intakes["edr"] = intake
+    sink = SinkStats("siem", stats.ingest_to_delivery, delivered=9, in_flight=1, last_success=12.5)
+    sink.requests["200"] = 10
+    sink.request_seconds.observe(0.02)
+    stats.sinks["siem"] = sink
+    stats.ingest_to_delivery.observe(0.3, 9)
+    spool.put(Batch("siem", b"x" * 11, "none", 2, 0.0))
+    return stats, spool
+
+
+def test_every_metric_has_its_name_and_labels():
+    """Names and labels are a promise to dashboards."""
+    samples = exported(*populated())
+    found = {name.partition("{")[0].removeprefix("collector_") for name in samples}
+    assert sorted(found) == sorted(NAMES)
+    expected = {
+        f'collector_build_info{{version="{__version__}"}}': 1,
+        'collector_messages_received_total{listener="in"}': 3,
+        'collector_bytes_received_total{listener="in"}': 99,
+        'collector_messages_truncated_total{listener="in"}': 1,
+        'collector_messages_rejected_total{listener="in",reason="oversize"}': 1,
+        'collector_connections{listener="in"}': 4,
+        'collector_connections_rejected_total{listener="in",reason="max_connections"}': 5,
+        'collector_udp_kernel_drops_total{listener="in"}': 6,
+        'collector_events_total{intake="edr",outcome="ok"}': 7,
+        'collector_events_total{intake="edr",outcome="pipeline_error"}': 8,
+        'collector_parse_errors_total{intake="edr",reason="not_cef"}': 8,
+        'collector_ledger_messages{account="received",reason=""}': 3,
+        'collector_ledger_messages{account="copies",reason=""}': 0,
+        'collector_ledger_messages{account="in_memory",reason=""}': 0,
+        'collector_ledger_messages{account="spooled",reason=""}': 2,
+        'collector_ledger_messages{account="delivered",reason=""}': 0,
+        'collector_ledger_messages{account="rejected",reason="oversize"}': 1,
+        'collector_ledger_messages{account="dropped",reason="shutdown"}': 2,
+        'collector_events_dropped_total{reason="shutdown"}': 2,
+        'collector_spool_events{sink="siem"}': 2,
+        'collector_spool_bytes{sink="siem"}': 11,
+        "collector_spool_max_bytes": 1000,
+        'collector_events_delivered_total{sink="siem"}': 9,
+        'collector_sink_requests_total{code="200",sink="siem"}': 10,
+        'collector_sink_request_seconds_bucket{le="0.01",sink="siem"}': 0,
+        'collector_sink_request_seconds_bucket{le="0.025",sink="siem"}': 1,
+        'collector_sink_request_seconds_bucket{le="+Inf",sink="siem"}': 1,
+        'collector_sink_in_flight{sink="siem"}': 1,
+        'collector_sink_up{sink="siem"}': 1,
+        'collector_sink_last_success_timestamp_seconds{sink="siem"}': 12.5,
+        'collector_ingest_to_delivery_seconds_bucket{le="0.25"}': 0,
+        'collector_ingest_to_delivery_seconds_bucket{le="0.5"}': 9,
+        "collector_ingest_to_delivery_seconds_count": 9,
+    }
+    for name, value in expected.items():
+        assert samples[name] == value, name
+
+
+def test_what_is_unknown_is_absent():
+    """No kernel that says nothing is shown as one that drops nothing."""
+    stats, spool = populated()
+    stats.listeners["in"].kernel_drops = lambda: None
+    stats.sinks["siem"].last_success = None
+    samples = exported(stats, spool)
+    assert not [name for name in samples if "kernel_drops" in name or "last_success" in name]
+
+
+def test_a_histogram_counts_up_to_each_bound():
+    """An observation on a bound is within it; beyond the last is +Inf."""
+    histogram = Histogram((1.0, 2.0))
+    for seconds in (0.5, 1.0, 1.5, 9.0):
+        histogram.observe(seconds)
+    assert histogram.buckets() == [("1.0", 2.0), ("2.0", 3.0), ("+Inf", 4.0)]
+    assert histogram.sum == 12.0
