@@ -27,7 +27,7 @@ from collector.parsers import ParseError, build, cef, pipeline_error
 from collector.settings.problems import ConfigError
 from collector.streams import InputForm
 from collector.syslog import message
-from collector.syslog.framing import Framer
+from collector.syslog.framing import Framer, trim_datagram
 from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="collector",
-    help="Receives EDR events over syslog, normalizes them to ECS, forwards them over HTTP.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -98,17 +97,23 @@ def main() -> None:
         sys.exit(1)
 
 
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"collector {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def options(
     *,
     version: Annotated[
-        bool, typer.Option("--version", help="Show the version and exit.", is_eager=True)
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
+        ),
     ] = False,
 ) -> None:
-    """Handle what goes before a command."""
-    if version:
-        typer.echo(f"collector {__version__}")
-        raise typer.Exit
+    """Receive EDR events over syslog, normalize them to ECS, forward them over HTTP."""
 
 
 @app.command()
@@ -207,12 +212,15 @@ def frames(file: InputFile = None) -> None:
 
 @app.command()
 def header(file: InputFile = None) -> None:
-    """Read syslog messages, each line a JSON string, into their header fields and message."""
+    """Read syslog messages, each line a JSON string, into their header fields and message.
+
+    Line ends and NULs at the end of a message are left out, as they are of a datagram.
+    """
     now = datetime.now(UTC)
     failures = 0
     for line in streams.lines(file):
         try:
-            found = message.parse(streams.octets(line), now=now)
+            found = message.parse(trim_datagram(streams.octets(line)), now=now)
         except ParseError as error:
             streams.write(orjson.dumps({"error": str(error)}))
             failures += 1

@@ -1,9 +1,12 @@
 """What tests share: where things are, and how events are compared."""
 
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from collector.samples import Sample
 
 ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "tests" / "fixtures"
@@ -11,6 +14,17 @@ SHARED = ROOT / ".." / "shared"
 """Specification and examples, beside the repository; tests that read it skip without it."""
 
 _UNORDERED = {"event.category", "event.type", "harfanglab.groups"}
+
+
+def expected_event(sample: Sample) -> dict[str, Any]:
+    """Return what the documentation says a sample becomes, in profile ``documented``."""
+    path = FIXTURES / "expected" / sample.vendor / f"{sample.name}.json"
+    return {"message": sample.raw, **json.loads(path.read_text(encoding="utf-8"))}
+
+
+def assert_contains(actual: Any, expected: Any) -> None:
+    """Fail with every leaf of `expected` that is not in `actual`; see `differences`."""
+    assert differences(expected, actual) == []
 
 
 def differences(expected: Any, actual: Any, path: str = "") -> list[str]:
@@ -32,6 +46,8 @@ def _differences(expected: Any, actual: Any, path: str) -> Iterator[str]:
             inner = f"{path}.{key}" if path else key
             if key in actual:
                 yield from _differences(value, actual[key], inner)
+            elif isinstance(value, dict):
+                yield from _differences(value, {}, inner)
             elif value not in ("", []):
                 yield f"{inner}: expected {value!r}, absent"
     elif not _equal(expected, actual, unordered=_is_unordered(path)):

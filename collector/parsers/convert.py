@@ -99,9 +99,11 @@ def long(value: Any) -> int | None:
         if not _WHOLE_NUMBER.fullmatch(value):
             return None
         value = int(value)
-    elif isinstance(value, float) and value.is_integer():
+    elif isinstance(value, float):
+        if not value.is_integer():
+            return None
         value = int(value)
-    elif isinstance(value, bool) or not isinstance(value, int):
+    elif not isinstance(value, int) or isinstance(value, bool):
         return None
     return value if _LONG_MIN <= value <= _LONG_MAX else None
 
@@ -224,6 +226,8 @@ def _last_separator(path: str) -> int:
 @conversion("array of keyword", joint=True)
 def distinct(*values: Any) -> list[str] | None:
     """Collect fields and lists of them into one sorted list without repetition."""
+    if len(values) == 1 and isinstance(values[0], str):
+        return [values[0]]
     if not any(values):
         return None
     found: set[str] = set()

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from collector.parsers import cef
 from collector.parsers.base import Event, Parser, Profile
+from collector.parsers.compiler import compile_table
 from collector.parsers.conditions import differs, equals, none_of, present
 from collector.parsers.convert import (
     boolean,
@@ -23,7 +24,7 @@ from collector.parsers.convert import (
     number,
 )
 from collector.parsers.ecs import INFERRED
-from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, compile_table, under
+from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, under
 from collector.parsers.text import well_formed
 
 _UNKNOWN: Final = frozenset({"", "None", "-"})

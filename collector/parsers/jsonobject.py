@@ -10,6 +10,7 @@ from typing import Any, Final
 import orjson
 
 from collector.parsers.base import ParseError
+from collector.parsers.text import well_formed
 
 # An escape sequence inside a JSON text. Pairs of surrogates and every other escape are passed
 # over as a whole, so that the group finds exactly the halves that stand alone.
@@ -21,36 +22,38 @@ _ESCAPE: Final = re.compile(
 )
 
 
-def decode_object(text: str) -> dict[str, Any]:
-    r"""Decode a JSON object.
+def decode_object(raw: str) -> tuple[str, dict[str, Any]]:
+    r"""Decode a message that is one JSON object.
 
     Args:
-        text: the whole message, without lone surrogates of its own.
+        raw: the whole message.
 
     Returns:
-        The object. An escaped lone surrogate (``"\ud800"``, which some agents write for file
-        names that are not UTF-16) is read as U+FFFD: it is no reason to lose the event.
+        The message as it can be encoded again (see `well_formed`), and the object. An escaped lone
+        surrogate (``"\ud800"``, which some agents write for file names that are not UTF-16) is
+        read as U+FFFD: it is no reason to lose the event.
 
     Raises:
         ParseError: ``not_json``, ``too_deep`` or ``not_an_object``.
     """
+    text = raw
     try:
-        value = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        value = _decode_repaired(text, error)
+        value = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        text = well_formed(raw)
+        value = _decode_damaged(text)
     if type(value) is not dict:
         raise ParseError("not_an_object", f"JSON, but {_kind(value)} and not an object")
-    return value
+    return text, value
 
 
-def _decode_repaired(text: str, error: orjson.JSONDecodeError) -> Any:
-    repaired = _ESCAPE.sub(lambda escape: r"\ufffd" if escape[1] else escape[0], text)
-    if repaired == text:
-        raise _refusal(error) from error
+def _decode_damaged(text: str) -> Any:
+    if "\\u" in text:
+        text = _ESCAPE.sub(lambda escape: r"\ufffd" if escape[1] else escape[0], text)
     try:
-        return orjson.loads(repaired)
-    except orjson.JSONDecodeError as second_error:
-        raise _refusal(second_error) from second_error
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise _refusal(error) from error
 
 
 def _refusal(error: orjson.JSONDecodeError) -> ParseError:

@@ -114,10 +114,10 @@ _BSD_STAMP: Final = re.compile(
 # it is what a sender leaves that knows no host.
 _HOST: Final = re.compile(rb" *+([0-9A-Za-z_.:%\x80-\xff-]{1,255}+)(?<![.-])(?: |\Z)")
 # A word without the characters in which JSON, XML, CEF and key=value payloads begin. `CEF:` and
-# `LEEF:` begin a payload too, and `scheme://` a URL.
+# `LEEF:` begin a payload too, `scheme://` a URL; and a colon between digits is that of a time.
 _TAG: Final = re.compile(
     rb" *+(?!CEF:|LEEF:)(?P<app_name>[^\x00-\x20\x7f\[\]:{}<>\"'|=,;\\]{1,512}+)"
-    rb"(?:\[(?P<procid>[^\x00-\x20\x7f\[\]]{0,128}+)\](?::|(?= |\Z))|:(?!//)"
+    rb"(?:\[(?P<procid>[^\x00-\x20\x7f\[\]]{0,128}+)\](?::|(?= |\Z))|:(?!//|(?<=[0-9]:)[0-9])"
     rb"|(?= (?:\{|CEF:|LEEF:))) ?"
 )
 
@@ -191,7 +191,7 @@ class KeyName:
         self._mask = re.compile(
             rb'(%(name)b=")(?:[^"\\]*+(?:\\.[^"\\]*+)*(?="[\] ]|"\Z)'
             rb'|[^\x00-\x20"\\\]]*+(?:\\.[^\x00-\x20"\\\]]*+)*)'
-            rb'|(\[%(id)b %(name)b=)(?!")[^\x00-\x20\]]*+' % terms,
+            rb'|(\[%(id)b %(name)b=)(?!")[^\x00-\x20\[\]]*+' % terms,
             re.DOTALL,
         )
 
@@ -239,7 +239,7 @@ def envelope(frame: bytes, key_name: KeyName) -> tuple[str | None, str]:
         return None, key_name.mask(text).decode("utf-8", "replace")
     start, end = header.span("data")
     text = frame[header.end() :]
-    if start == end or frame[end : end + 1] not in b" " or text.startswith(b"["):
+    if frame[end : end + 1] not in b" " or text.lstrip(b" ").startswith(b"["):
         text = key_name.mask(text)
     return key_name.find(frame, start, end), text.decode("utf-8", "replace")
 
@@ -334,7 +334,7 @@ def _legacy_instant(stamp: re.Match[bytes], now: datetime, zone: tzinfo) -> date
     year = stamp["year"] or stamp["year_after_time"] or stamp["year_after_zone"]
     if year:
         return _instant(stamp, int(year), number, zone)
-    for reach in (1, 8):  # years; the 29th of February may be eight years away
+    for reach in (1, 4):  # years; the 29th of February may be four years away
         years = range(now.year - reach, now.year + reach + 1)
         instants = [i for y in years if (i := _instant(stamp, y, number, zone)) is not None]
         if instants:

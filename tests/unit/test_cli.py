@@ -127,8 +127,8 @@ def test_frames_can_be_piped_into_header():
 
 
 def test_header_tells_every_field():
-    """Nil is null."""
-    wire = '<34>1 2003-10-11T22:14:15.003Z host app - ID47 [e@1 k="v"] text'
+    """Nil is null, and what ends a datagram is no part of the message; blanks are."""
+    wire = '<34>1 2003-10-11T22:14:15.003Z host app - ID47 [e@1 k="v"] text \r\n\0'
     code, lines, _ = call("header", data=json_lines(wire, "plain"))
     assert code == 0
     assert json.loads(lines[0]) == {
@@ -141,7 +141,7 @@ def test_header_tells_every_field():
         "procid": None,
         "msgid": "ID47",
         "structured_data": {"e@1": {"k": "v"}},
-        "message": "text",
+        "message": "text ",
     }
     plain = json.loads(lines[1])
     assert plain.pop("message") == "plain"

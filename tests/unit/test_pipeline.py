@@ -4,7 +4,6 @@ import json
 
 import pytest
 import structlog
-from collector.syslog.message import KeyName
 
 from collector.identity import IdSource
 from collector.ledger import Ledger
@@ -13,6 +12,7 @@ from collector.parsers import ParseError
 from collector.pipeline import Intake, Origin, Pipeline
 from collector.routing import Router
 from collector.syslog.framing import CutFrame
+from collector.syslog.message import KeyName
 
 NOW = 1_767_323_045_678_901_234  # nanoseconds: 2026-01-02T03:04:05.678901Z
 

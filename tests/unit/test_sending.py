@@ -5,9 +5,9 @@ import threading
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from collector.syslog.message import KeyName, envelope
 
 from collector.sending import Outgoing, message, octet_counted, send
+from collector.syslog.message import KeyName, envelope
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC)
 

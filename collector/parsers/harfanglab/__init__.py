@@ -7,6 +7,7 @@ row wins over an earlier one. Each module holds the rows of a family as ``RULES`
 from typing import Final
 
 from collector.parsers.base import Event, Parser, Profile
+from collector.parsers.compiler import compile_table
 from collector.parsers.ecs import INFERRED
 from collector.parsers.harfanglab import (
     alert,
@@ -19,8 +20,7 @@ from collector.parsers.harfanglab import (
     related,
 )
 from collector.parsers.jsonobject import decode_object
-from collector.parsers.mapping import Table, compile_table
-from collector.parsers.text import well_formed
+from collector.parsers.mapping import Table
 
 TABLE: Final = Table(
     "harfanglab",
@@ -33,7 +33,7 @@ TABLE: Final = Table(
         *eventlog.RULES,
         *outcome.RULES,
     ),
-    (*INFERRED, *related.RULES),
+    (*related.RULES, *INFERRED),
 )
 
 
@@ -47,7 +47,6 @@ def build(profile: Profile) -> Parser:
     normalize = compile_table(TABLE, profile)
 
     def parse(raw: str) -> Event:
-        text = well_formed(raw)
-        return normalize(text, decode_object(text))
+        return normalize(*decode_object(raw))
 
     return parse
