@@ -40,7 +40,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-stderr = Console(stderr=True, highlight=False)
 
 READ_BYTES = 64 * 1024
 ROUTING = settings.RoutingSettings()
@@ -147,7 +146,7 @@ def run(
 
     def started(running: service.Service) -> None:
         if config is None:
-            stderr.print(embedded.what_next(running.admin_address, first_start))
+            typer.echo(embedded.what_next(running.admin_address, first_start), err=True)
 
     try:
         code = service.run(loaded, started)
@@ -207,7 +206,7 @@ def frames(file: InputFile = None) -> None:
             streams.write_frames(framer.feed(data))
     streams.write_frames(framer.close())
     if framer.incomplete is not None:
-        stderr.print("the last frame is incomplete and left out")
+        typer.echo("the last frame is incomplete and left out", err=True)
 
 
 @app.command()
@@ -367,5 +366,5 @@ def _progress() -> Progress:
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        console=stderr,
+        console=Console(stderr=True),
     )

@@ -6,6 +6,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import orjson
+
+from collector.parsers import Profile, build
 from collector.samples import Sample
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -52,6 +55,25 @@ def _differences(expected: Any, actual: Any, path: str) -> Iterator[str]:
                 yield f"{inner}: expected {value!r}, absent"
     elif not _equal(expected, actual, unordered=_is_unordered(path)):
         yield f"{path}: expected {expected!r}, got {actual!r}"
+
+
+def leaves(event: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the fields of an event by their dotted names."""
+    found: dict[str, Any] = {}
+    for key, value in event.items():
+        if isinstance(value, dict):
+            found |= leaves(value, f"{prefix}{key}.")
+        else:
+            found[f"{prefix}{key}"] = value
+    return found
+
+
+def harfanglab_fields(profile: Profile, **fields: Any) -> dict[str, Any]:
+    """Parse a HarfangLab message of these fields; return the event's `leaves`, message aside."""
+    raw = orjson.dumps(fields).decode()
+    found = leaves(build("harfanglab", profile)(raw))
+    assert found.pop("message") == raw
+    return found
 
 
 def _is_unordered(path: str) -> bool:

@@ -80,6 +80,11 @@ class _Group:
         for rule in self.rules:
             yield self._home(number), rule.target
 
+    def changes_its_condition(self) -> bool:
+        """Tell whether an inferred row of the group may set a field that its condition reads."""
+        deciding = self.when.paths if self.when else ()
+        return any(rule.target in deciding for rule in self.rules)
+
     def _home(self, number: int) -> int:
         return _EVERYWHERE if self.when is None else number
 
@@ -115,7 +120,7 @@ def _gather_inferred(rules: Iterable[Rule], known: set[str]) -> list[_Group]:
         sources = tuple(source for source in rule.sources if source in known)
         if rule.sources and not sources:
             continue
-        if not groups or groups[-1].when != rule.when:
+        if not groups or groups[-1].when != rule.when or groups[-1].changes_its_condition():
             groups.append(_Group(rule.when, inferred=True, rules=[]))
         groups[-1].rules.append(replace(rule, source=sources))
         known.add(rule.target)

@@ -30,6 +30,7 @@ _COUNT: Final = re.compile(rb"([1-9][0-9]{0,8}) ")
 _COUNT_THEN_PRI: Final = re.compile(rb"[1-9][0-9]{0,8} <")
 
 _SHOWN_OCTETS: Final = 16  # of a frame in a description: enough to know it by
+_SHOWN_OF_ANY: Final = 4  # of one that does not begin as a message does
 
 
 class CutFrame(bytes):
@@ -216,7 +217,9 @@ class Framer:
             problem = "LF-delimited text expected, got an octet count:"
         else:
             return
-        self.mismatch = f"{problem} {text[:_SHOWN_OCTETS]!r}"
+        # After a wrong count a frame begins anywhere, perhaps within an intake key.
+        shown = _SHOWN_OCTETS if text.startswith(b"<") or not self._counts else _SHOWN_OF_ANY
+        self.mismatch = f"{problem} {text[:shown]!r}"
         self._wary = False
 
 

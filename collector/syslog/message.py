@@ -8,9 +8,8 @@ Reading cannot fail. What cannot be placed stays in the message, so that no text
 - RFC 3164: `<PRI>`, a timestamp, a host, a tag. Each may be missing, but a host is read only after
   a timestamp and a tag only after either a timestamp or a PRI: there is no telling a host or a tag
   from the first words of a text otherwise (rsyslog takes the first word for the host even then).
-  A tag is a word and a colon, or a word and a process id in brackets. A word and a blank are the
-  beginning of the message, as in the second example of RFC 3164 section 5.4, unless a JSON object
-  or CEF follows: rsyslog leaves the colon out where it relays an RFC 5424 message in this form.
+  A tag is a word that ends at a bracket, a colon or a blank (section 4.1.3). Where no host stands
+  before it a blank does not end one: the first word of such a text is more likely just a word.
 - Anything else is all message.
 
 `parse` gives everything that is known, `envelope` only what a message needs on its way. Both read
@@ -115,11 +114,14 @@ _BSD_STAMP: Final = re.compile(
 _HOST: Final = re.compile(rb" *+([0-9A-Za-z_.:%\x80-\xff-]{1,255}+)(?<![.-])(?: |\Z)")
 # A word without the characters in which JSON, XML, CEF and key=value payloads begin. `CEF:` and
 # `LEEF:` begin a payload too, `scheme://` a URL; and a colon between digits is that of a time.
-_TAG: Final = re.compile(
+_TAG_PATTERN: Final = (
     rb" *+(?!CEF:|LEEF:)(?P<app_name>[^\x00-\x20\x7f\[\]:{}<>\"'|=,;\\]{1,512}+)"
     rb"(?:\[(?P<procid>[^\x00-\x20\x7f\[\]]{0,128}+)\](?::|(?= |\Z))|:(?!//|(?<=[0-9]:)[0-9])"
-    rb"|(?= (?:\{|CEF:|LEEF:))) ?"
+    rb"|(?=%b)) ?"
 )
+_TAG_AFTER_HOST: Final = re.compile(_TAG_PATTERN % rb" ")
+# rsyslog leaves out the colon where it relays an RFC 5424 message with a JSON or CEF payload.
+_TAG_WITHOUT_HOST: Final = re.compile(_TAG_PATTERN % rb" (?:\{|CEF:|LEEF:)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ class KeyName:
             rb"(?:(?!\[%(id)b[ \]])%(element)b|\[%(id)b%(others)b\])*?"
             rb'\[%(id)b%(others)b %(name)b="(%(value)b)"' % terms,
             re.DOTALL,
-        )
+        ).match
         self._mask_needle = parameter.encode() + b"="
         # A value in quotes runs to the quote that closes it. Where none does, it runs as far as a
         # key can: to a blank, a bracket or a quote.
@@ -207,7 +209,7 @@ class KeyName:
             The value of the first parameter of the name in an element of the id, unescaped; None
             if there is none or it is empty.
         """
-        found = self._find.match(frame, start, end)
+        found = self._find(frame, start, end)
         return (_unescaped(found[1]) or None) if found else None
 
     def mask(self, text: bytes) -> bytes:
@@ -308,10 +310,12 @@ def _read_legacy(frame: bytes) -> _LegacyHeader:
             end = host.end()
         else:
             host = None
-    if stamp or (pri and not frame.startswith(b" ", end)):
-        tag = _TAG.match(frame, end)
-        if tag:
-            end = tag.end()
+    if host:
+        tag = _TAG_AFTER_HOST.match(frame, end)
+    elif stamp or (pri and not frame.startswith(b" ", end)):
+        tag = _TAG_WITHOUT_HOST.match(frame, end)
+    if tag:
+        end = tag.end()
     return _LegacyHeader(pri, stamp, host, tag, end)
 
 
@@ -398,7 +402,9 @@ def _structured_data(frame: bytes, start: int, end: int) -> StructuredData | Non
 
 
 def _unescaped(value: bytes) -> str:
-    return _text(_ESCAPED.sub(rb"\1", value) if b"\\" in value else value)
+    if b"\\" in value:
+        value = _ESCAPED.sub(rb"\1", value)
+    return value.decode("utf-8", "replace")
 
 
 def _field(octets: bytes) -> str | None:

@@ -3,9 +3,9 @@
 import csv
 
 import pytest
-from tests.support import SHARED
 
 from collector.parsers import cybereason, harfanglab, mapping
+from tests.support import SHARED
 
 SPECIFICATION = SHARED / "spec"
 INFERRED = "inferred: "
@@ -84,7 +84,9 @@ def test_the_table_of_harfanglab_is_the_specification_of_its_families():
     )
 
 
-@pytest.mark.parametrize("table", [cybereason.TABLE, harfanglab.TABLE], ids=lambda table: table.name)
+@pytest.mark.parametrize(
+    "table", [cybereason.TABLE, harfanglab.TABLE], ids=lambda table: table.name
+)
 def test_inferred_fields_are_specified(table):
     """Each with its type, and from the sources the specification names or more."""
     rows = {

@@ -8,9 +8,9 @@ import json
 
 import orjson
 import pytest
-from tests.support import SHARED, differences
 
 from collector.parsers import build
+from tests.support import SHARED, differences
 
 VECTORS = SHARED / "vectors"
 # Examples whose expectations lie within the families and inferred fields there are.
@@ -43,7 +43,10 @@ def examples():
 
 @pytest.mark.parametrize(
     ("vendor", "path"),
-    [pytest.param(*example, id=f"{example[1].parent.name}/{example[1].stem}") for example in examples()],
+    [
+        pytest.param(*example, id=f"{example[1].parent.name}/{example[1].stem}")
+        for example in examples()
+    ],
 )
 def test_every_field_of_the_example_comes_out(vendor, path):
     """Compared as the specification says: what is expected is there, more may be."""

@@ -2,10 +2,10 @@
 
 import orjson
 import pytest
-from tests.support import FIXTURES, differences, expected_event
 
 from collector import samples
 from collector.parsers import build
+from tests.support import FIXTURES, differences, expected_event
 
 VENDORS = ("cybereason", "harfanglab")
 SAMPLES = [sample for vendor in VENDORS for sample in samples.load(vendor)]

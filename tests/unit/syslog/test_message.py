@@ -476,10 +476,11 @@ class TestRfc3164:
             (
                 b"<13>Feb  5 17:32:18 10.0.0.99 Use the BFG!",
                 message(
-                    "Use the BFG!",
+                    "the BFG!",
                     pri=13,
                     timestamp=at(2024, 2, 5, 17, 32, 18),
                     hostname="10.0.0.99",
+                    app_name="Use",
                 ),
             ),
             (
@@ -513,9 +514,10 @@ class TestRfc3164:
                     b"scapegoat.dmz.example.org 10.1.2.3 sched[0]: That's All Folks!"
                 ),
                 message(
-                    "1990 Oct 22 10:52:01 TZ-6 scapegoat.dmz.example.org 10.1.2.3 sched[0]: "
+                    "Oct 22 10:52:01 TZ-6 scapegoat.dmz.example.org 10.1.2.3 sched[0]: "
                     "That's All Folks!",
                     pri=0,
+                    app_name="1990",
                     timestamp=at(2024, 10, 22, 10, 52, 12),
                     hostname="scapegoat",
                 ),
@@ -650,7 +652,8 @@ class TestRfc3164:
         head = b"<34>" + T + b" " + host.encode()
         reads(head, message("", **fields))
         reads(head + b" ", message("", **fields))
-        reads(head + b" x y", message("x y", **fields))
+        reads(head + b" x", message("x", **fields))
+        reads(head + b" x y", message("y", **fields, app_name="x"))
         reads(head + b" su: x", message("x", **fields, app_name="su"))
         reads(head + b"  su: x", message("x", **fields, app_name="su"))
         reads(head + b"  x", message(" x", **fields))
@@ -733,12 +736,27 @@ class TestRfc3164:
         reads(b"<34>a:x", message("x", pri=34, app_name="a"))
 
     @pytest.mark.parametrize(
+        ("text", "tag", "rest"),
+        [
+            ("Use the BFG!", "Use", "the BFG!"),
+            ("two words: x", "two", "words: x"),
+            ("su : x", "su", ": x"),
+            ("su  x", "su", " x"),
+            ("last message repeated 2 times", "last", "message repeated 2 times"),
+        ],
+    )
+    def test_a_blank_ends_a_tag_after_a_host(self, text: str, tag: str, rest: str) -> None:
+        """As rsyslog and syslog-ng read it; without a host all is message."""
+        fields = {"pri": 34, "timestamp": THEN, "hostname": "host"}
+        octets = text.encode()
+        reads(b"<34>" + T + b" host " + octets, message(rest, **fields, app_name=tag))
+        reads(b"<34>" + octets, message(text, pri=34))
+        reads(octets, message(text))
+
+    @pytest.mark.parametrize(
         "text",
         [
-            "Use the BFG!",
             "word",
-            "two words: x",
-            "su : x",
             ": x",
             "[1]: x",
             "su[1",
@@ -762,7 +780,6 @@ class TestRfc3164:
             "22:14:15 x: y",
             "10.0.0.1:514 x",
             "2003-10-11T22:14 x",
-            "last message repeated 2 times",
             "CEF:0|Cybereason|Cybereason|1.0|5|Malop Connection Added|5|dst=1.2.3.4",
             "CEF: 0|Cybereason|Cybereason|1.0|5|Malop Connection Added|5|dst=1.2.3.4",
             "0|Cybereason|Cybereason|1.0|5|Malop|5|request=https://x",
@@ -970,7 +987,7 @@ class TestAsSent:
             ),
             (
                 b"<13>Nov 21 22:11:21 vm - hello there",
-                message("- hello there", hostname="vm"),
+                message("hello there", hostname="vm"),
             ),
             (
                 b"<13>Nov 21 22:11:21 localhost CEF: 0|Cybereason|Cybereason|1.0",

@@ -1,0 +1,103 @@
+"""HarfangLab's own conversions."""
+
+import orjson
+import pytest
+
+from collector.parsers.harfanglab import values
+
+NOT_FIT = [None, {}, [], "", True, 1.5]
+
+
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        ([{"name": "é", "id": 1}], ['{"id":1,"name":"é"}']),
+        ([{"b": {"d": 1, "c": None}, "a": []}], ['{"a":[],"b":{"c":null,"d":1}}']),
+        (["a", 1, None], ['"a"', "1"]),
+        ([orjson.loads("[" * 300 + "]" * 300), 1], ["1"]),
+        ([None], None),
+        *((value, None) for value in NOT_FIT),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_each_entry_of_a_list_is_written_as_json(value, texts):
+    """Compact, keys sorted; what is nested too deep to be written is left out."""
+    assert values.json_texts(value) == texts
+
+
+@pytest.mark.parametrize(
+    ("value", "joined"),
+    [
+        ([{"name": "Domain Admins"}, {"name": "a\nb"}], "DomainAdmins,ab"),
+        ([{"name": ""}, {"name": None}, {"id": 1}, "text", {"name": 5}], "5"),
+        ([{"name": " "}], None),
+        *((value, None) for value in NOT_FIT),
+    ],
+)
+def test_names_are_joined_without_blanks(value, joined):
+    """Entries without a name are left out."""
+    assert values.joined_names(value) == joined
+
+
+@pytest.mark.parametrize(
+    ("value", "direction"),
+    [("in", "inbound"), ("out", "outbound"), ("IN", None), *((value, None) for value in NOT_FIT)],
+)
+def test_directions_are_those_of_ecs(value, direction):
+    """Any other value gives nothing."""
+    assert values.direction(value) == direction
+
+
+@pytest.mark.parametrize(
+    ("value", "label"),
+    [
+        (0, "UNKNOWN"),
+        (1, "SUCCESS"),
+        (2, "FAIL"),
+        (3, "CANNOT_QUARANTINE"),
+        (4, "NO_ACTION"),
+        (5, "DELAYED"),
+        ("5", "DELAYED"),
+        (6, None),
+        (-1, None),
+        *((value, None) for value in NOT_FIT),
+    ],
+)
+def test_the_quarantine_status_is_named(value, label):
+    """Any other number gives nothing."""
+    assert values.quarantine_label(value) == label
+
+
+@pytest.mark.parametrize(
+    ("value", "tail"),
+    [
+        ("C:\\Windows\\cmd.exe", "cmd.exe"),
+        ("/usr/bin/env", "/usr/bin/env"),
+        ("C:\\", None),
+        *((value, None) for value in NOT_FIT),
+    ],
+)
+def test_the_text_after_the_last_backslash(value, tail):
+    """A slash separates nothing here."""
+    assert values.after_last_backslash(value) == tail
+
+
+@pytest.mark.parametrize(
+    ("value", "parts"),
+    [
+        ("a.exe|b.exe", ["a.exe", "b.exe"]),
+        ("|a.exe||", ["a.exe"]),
+        ("|", None),
+        *((value, None) for value in NOT_FIT),
+    ],
+)
+def test_texts_are_split_on_bars(value, parts):
+    """Empty parts are left out."""
+    assert values.split_on_bars(value) == parts
+
+
+def test_a_shaped_constant_is_a_text_in_documented_and_a_list_in_ecs():
+    """The two rows of one field."""
+    documented, ecs = values.shaped("event.type", "info")
+    assert (documented.profile, documented.constant) == ("documented", "info")
+    assert (ecs.profile, ecs.constant) == ("ecs", ("info",))

@@ -1,0 +1,417 @@
+"""The compiler of rule tables, with the tables of a vendor that does not exist."""
+
+import inspect
+import traceback
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collector.parsers.compiler import compile_table, write_source
+from collector.parsers.conditions import absent, equals, present
+from collector.parsers.convert import Conversion, collected, conversion, distinct, keyword, long
+from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, select, under
+
+
+def run(rules, fields, profile="ecs", inferred=(), flat=False):
+    """Compile a table and map one message."""
+    table = Table("toy", tuple(rules), tuple(inferred), flat=flat)
+    return compile_table(table, profile)("text", fields)
+
+
+@conversion("keyword")
+def shouted(value):
+    """Write it in capitals."""
+    return value.upper() if isinstance(value, str) else None
+
+
+TOY = Table(
+    "toy",
+    (
+        Rule("message", WHOLE_INPUT),
+        Rule("host.name", "machine.name"),
+        Rule("host.os.full", "machine.os"),
+        Rule("process.pid", "pid", long),
+        Rule("event.type", constant="info", profile="documented"),
+        Rule("event.type", constant=("info",), profile="ecs"),
+        *under(
+            equals("kind", "login"),
+            Rule("user.name", "who", shouted),
+            Rule("event.category", constant=("authentication",)),
+        ),
+    ),
+    (Rule("related.user", "user.name", distinct),),
+)
+SOURCE = '''\
+def map_toy_ecs(text, fields):
+    """Table toy, profile ecs."""
+    out = {}
+    fields_machine = fields.get('machine')
+    if type(fields_machine) is not dict:
+        fields_machine = NO_FIELDS
+    event = {}
+    host = {}
+    user = {}
+    kind = fields.get('kind')
+    out['message'] = text
+    if 'name' in fields_machine and (value := fields_machine['name']) is not None:
+        if type(value) is not str:
+            value = keyword(value)
+        if value:
+            host['name'] = value
+    if 'os' in fields_machine and (value := fields_machine['os']) is not None:
+        if type(value) is not str:
+            value = keyword(value)
+        if value:
+            host['os'] = {'full': value}
+    if 'pid' in fields and (value := fields['pid']) is not None:
+        if (value := long(value)) is not None:
+            out['process'] = {'pid': value}
+    event['type'] = ['info']
+    if kind == 'login':  # kind=login
+        if 'who' in fields and (value := fields['who']) is not None:
+            if (value := shouted(value)) is not None:
+                user['name'] = value
+        event['category'] = ['authentication']
+    if (value := distinct(user.get('name'))) is not None:
+        out['related'] = {'user': value}
+    if user:
+        out['user'] = user
+    if host:
+        out['host'] = host
+    if event:
+        out['event'] = event
+    return out
+'''
+
+
+class TestToyVendor:
+    """A whole table."""
+
+    def test_the_function_is_what_one_would_write_by_hand(self):
+        """Readable, for debugging."""
+        assert write_source(TOY, "ecs") == SOURCE
+
+    def test_a_message_is_mapped(self):
+        """Nested input, nested output."""
+        fields = {"machine": {"name": "h", "os": "x"}, "pid": "7", "kind": "login", "who": "ann"}
+        assert compile_table(TOY, "ecs")("raw", fields) == {
+            "message": "raw",
+            "host": {"name": "h", "os": {"full": "x"}},
+            "process": {"pid": 7},
+            "user": {"name": "ANN"},
+            "event": {"type": ["info"], "category": ["authentication"]},
+            "related": {"user": ["ANN"]},
+        }
+
+    def test_unknown_is_absent(self):
+        """Neither empty objects nor empty values."""
+        fields = {"machine": {"name": "", "os": None}, "pid": "many"}
+        assert compile_table(TOY, "documented")("raw", fields) == {
+            "message": "raw",
+            "event": {"type": "info"},
+        }
+
+    def test_events_share_nothing(self):
+        """A list that is constant is made anew for each."""
+        normalize = compile_table(TOY, "ecs")
+        normalize("a", {})["event"]["type"].append("changed")
+        assert normalize("b", {})["event"]["type"] == ["info"]
+
+
+class TestSource:
+    """The written function."""
+
+    def test_inspect_and_tracebacks_show_its_lines(self):
+        """It has a file name of its own."""
+
+        def broken(value):
+            raise RuntimeError(value)
+
+        table = Table("broken", (Rule("t", "s", Conversion(broken, "keyword")),))
+        normalize = compile_table(table, "ecs")
+        assert inspect.getsource(normalize) == write_source(table, "ecs")
+        with pytest.raises(RuntimeError) as caught:
+            normalize("text", {"s": "v"})
+        shown = "".join(traceback.format_exception(caught.value))
+        assert 'File "<mapping broken ecs>", line 5, in map_broken_ecs' in shown
+        assert "if (value := broken(value)) is not None:" in shown
+
+    def test_two_tables_of_one_name_do_not_share_their_lines(self):
+        """Nor does the same table take up room twice."""
+        tables = [Table("twin", (Rule(target, "s"),)) for target in ("t", "u", "t")]
+        first, second, again = (compile_table(table, "ecs") for table in tables)
+        assert inspect.getsource(first) == inspect.getsource(again) != inspect.getsource(second)
+        assert first.__code__.co_filename == again.__code__.co_filename
+
+    def test_conversions_of_the_same_name_are_told_apart(self):
+        """They come in as globals."""
+        one = Conversion(lambda value: f"one {value}", "keyword")
+        other = Conversion(lambda value: f"other {value}", "keyword")
+        assert run([Rule("t", "s", one), Rule("u", "s", other)], {"s": "v"}) == {
+            "t": "one v",
+            "u": "other v",
+        }
+
+    def test_names_that_are_taken_or_impossible_are_changed(self):
+        """Fields may be called like keywords, functions and variables."""
+        names = ["class", "type", "value", "out", "text", "fields", "long", "9to5", "a-b", "a_b"]
+        rules = [Rule(f"{name}.{leaf}", f"{name}.{leaf}", long) for name in names for leaf in "xy"]
+        fields = {name: {"x": 1, "y": 2} for name in names}
+        assert run(rules, fields) == fields
+
+    def test_a_field_cannot_be_a_value_and_an_object(self):
+        """The table is refused when it is compiled."""
+        with pytest.raises(ValueError, match=r"both a value and an object: a\.b"):
+            run([Rule("a.b", "s"), Rule("a.b.c", "s")], {})
+
+
+class TestOrder:
+    """Which row wins."""
+
+    @pytest.mark.parametrize(
+        ("fields", "value"),
+        [
+            ({"a": "1", "b": "2"}, "2"),
+            ({"a": "1", "b": ""}, "1"),
+            ({"a": "1", "b": None}, "1"),
+            ({"a": "1"}, "1"),
+            ({"b": "2"}, "2"),
+        ],
+    )
+    def test_a_later_row_that_yields_a_value_replaces_an_earlier_one(self, fields, value):
+        """One that yields nothing changes nothing."""
+        assert run([Rule("t", "a"), Rule("t", "b")], fields) == {"t": value}
+
+    @pytest.mark.parametrize(
+        ("fields", "event"),
+        [
+            ({"a": "1", "b": "2"}, {"t": "1"}),
+            ({"a": "", "b": "2"}, {"t": "2"}),
+            ({"a": {}, "b": "2"}, {"t": "2"}),
+            ({}, {}),
+        ],
+    )
+    def test_the_first_of_several_sources_that_yields_a_value_counts(self, fields, event):
+        """In the order of the row."""
+        assert run([Rule("t", ("a", "b"))], fields) == event
+
+    def test_a_conversion_may_take_all_sources(self):
+        """None for those that are absent."""
+        rule = Rule("t", ("a", "b.c", "d"), collected)
+        assert run([rule], {"d": "1", "b": {"c": "2"}}) == {"t": ["2", "1"]}
+
+    def test_rows_with_one_condition_stand_together_where_order_allows_it(self):
+        """It does not where another row with the same target is in between."""
+        when, other = equals("k", "1"), equals("l", "1")
+        rules = [
+            Rule("t", constant="first", when=when),
+            Rule("t", constant="second", when=other),
+            Rule("u", constant="joins", when=when),
+            Rule("t", constant="third", when=when),
+        ]
+        assert run(rules, {"k": "1", "l": "1"}) == {"t": "third", "u": "joins"}
+        assert run(rules, {"l": "1"}) == {"t": "second"}
+        source = write_source(Table("toy", tuple(rules)), "ecs")
+        assert source.count("if k == '1':") == 2
+        assert source.index("'joins'") < source.index("'second'") < source.index("'third'")
+
+    @pytest.mark.parametrize(
+        ("fields", "value"), [({"d": "doc", "e": "ecs"}, "doc"), ({"e": "ecs"}, "ecs")]
+    )
+    def test_in_profile_documented_its_rows_win_if_they_yield_a_value(self, fields, value):
+        """Wherever they stand."""
+        rules = [Rule("t", "d", profile="documented"), Rule("t", "e", profile="ecs")]
+        for order in (rules, rules[::-1]):
+            assert run(order, fields, "documented") == {"t": value}
+            assert run(order, {"d": "doc", "e": "ecs"}, "ecs") == {"t": "ecs"}
+
+
+class TestConditions:
+    """Rows that do not always apply."""
+
+    def test_a_condition_on_a_nested_field_is_decided(self):
+        """Also where the object is none."""
+        rules = under(present("a.b"), Rule("t", "a.c"))
+        assert run(rules, {"a": {"b": 0, "c": "x"}}) == {"t": "x"}
+        assert run(rules, {"a": {"c": "x"}}) == {}
+        assert run(rules, {"a": "no object"}) == {}
+
+    def test_objects_of_one_condition_are_fetched_under_it(self):
+        """Nothing is looked up for rows that do not apply."""
+        rules = under(equals("k", "1"), Rule("t.u", "a.b"), Rule("t.v", "a.c"))
+        source = write_source(Table("toy", (*rules, Rule("w", "k"))), "ecs")
+        assert source.index("if k == '1'") < source.index("fields_a = ") < source.index(" t = {}")
+        assert run(rules, {"k": "1", "a": {"b": "x", "c": "y"}}) == {"t": {"u": "x", "v": "y"}}
+        assert run(rules, {"k": "1"}) == {}
+
+
+class TestInferred:
+    """Rows that read the output."""
+
+    def test_they_run_after_all_others_and_in_order(self):
+        """Each sees what those before it have set."""
+        inferred = (
+            Rule("b", "a", when=absent("b")),
+            Rule("c.d", "b", shouted),
+            Rule("c.e", ("missing", "c.d"), distinct),
+        )
+        assert run([Rule("a", "x")], {"x": "v"}, inferred=inferred) == {
+            "a": "v",
+            "b": "v",
+            "c": {"d": "V", "e": ["V"]},
+        }
+        assert run([Rule("a", "x"), Rule("b", "y")], {"x": "v", "y": "w"}, inferred=inferred) == {
+            "a": "v",
+            "b": "w",
+            "c": {"d": "W", "e": ["W"]},
+        }
+        assert run([Rule("a", "x")], {}, inferred=inferred) == {}
+
+    def test_a_condition_is_decided_anew_once_a_row_has_set_its_field(self):
+        """The first row that finds a value fills the gap."""
+        free = absent("t")
+        inferred = (
+            Rule("u", "a", when=free),
+            Rule("t", "a", when=free),
+            Rule("t", "b", when=free),
+            Rule("v", "b", when=free),
+        )
+        rules = [Rule("a", "x"), Rule("b", "y")]
+        event = run(rules, {"x": "1", "y": "2"}, inferred=inferred)
+        assert event == {"a": "1", "b": "2", "u": "1", "t": "1"}
+        event = run(rules, {"y": "2"}, inferred=inferred)
+        assert event == {"b": "2", "t": "2"}
+
+    def test_what_no_rule_can_set_is_not_asked_for(self):
+        """A table without the sources does without the row."""
+        inferred = (
+            Rule("r.hosts", ("host.name", "source.domain"), distinct),
+            Rule("r.users", ("user.name",), distinct),
+            Rule("s.users", ("r.users",)),
+        )
+        source = write_source(Table("toy", (Rule("host.name", "h"),), inferred), "ecs")
+        assert "distinct(host.get('name'))" in source
+        assert "user" not in source
+
+    def test_the_documented_list_wins_over_that_of_ecs(self):
+        """If it has anything in it."""
+        inferred = (
+            Rule("r", ("b",), distinct, profile="documented"),
+            Rule("r", ("a", "b"), distinct, profile="ecs"),
+        )
+        rules = [Rule("a", "x"), Rule("b", "y")]
+        fields = {"x": "1", "y": "2"}
+        assert run(rules, fields, "documented", inferred)["r"] == ["2"]
+        assert run(rules, {"x": "1"}, "documented", inferred)["r"] == ["1"]
+        assert run(rules, fields, "ecs", inferred)["r"] == ["1", "2"]
+
+
+class TestFlat:
+    """Input that is one dict of texts."""
+
+    def test_keys_may_hold_dots(self):
+        """They are no paths."""
+        rules = [Rule("t", "a.b"), Rule("n", "c", long), Rule("u", "x", when=equals("a.b", "1"))]
+        fields = {"a.b": "1", "c": "2", "x": "3"}
+        assert run(rules, fields, flat=True) == {"t": "1", "n": 2, "u": "3"}
+        assert run(rules, {"c": "no number"}, flat=True) == {}
+
+
+class TestWholeInput:
+    """The text of the message."""
+
+    def test_it_is_the_text_and_no_field_of_that_name(self):
+        """Whatever the message holds."""
+        assert run([Rule("message", WHOLE_INPUT)], {WHOLE_INPUT: "spoofed"}) == {"message": "text"}
+
+
+def read(source, path):
+    """Follow a path as far as there are objects."""
+    for key in path.split("."):
+        source = source.get(key) if isinstance(source, dict) else None
+    return source
+
+
+def put(out, path, value):
+    """Set a field, making the objects on the way to it."""
+    *parents, key = path.split(".")
+    for parent in parents:
+        out = out.setdefault(parent, {})
+    out[key] = value
+
+
+def yielded(rule, source):
+    """Return what a row makes of its sources, None for nothing."""
+    if rule.constant is not None:
+        return [*rule.constant] if isinstance(rule.constant, tuple) else rule.constant
+    values = [read(source, path) for path in rule.sources]
+    if rule.convert.joint:
+        return rule.convert(*values)
+    return next((found for value in values if (found := rule.convert(value)) is not None), None)
+
+
+def applies(rule, source):
+    """Decide the condition of a row."""
+    if rule.when is None:
+        return True
+    expression = rule.when.write(lambda path: f"read(source, {path!r})")
+    return eval(expression, {"read": read, "source": source})
+
+
+def interpreted(table, profile, fields):
+    """Map a message row by row, as the rules of tables are written down."""
+    out = {}
+    for rows, source in ((table.rules, fields), (table.inferred, out)):
+        for rule in select(rows, profile):
+            if applies(rule, source) and (value := yielded(rule, source)) is not None:
+                put(out, rule.target, value)
+    return out
+
+
+PATHS = ["a", "b", "c.a", "c.b", "d.e.a"]
+CONDITIONS = [None, equals("a", "1"), equals("c.a", "1") | present("b"), absent("d.e.a")]
+rules = st.builds(
+    lambda target, source, convert, when, profile: Rule(
+        target, source, convert, when=when, profile=profile
+    ),
+    st.sampled_from(["t", "u.v", "u.w", "x.y.z", "x.y.t"]),
+    st.lists(st.sampled_from(PATHS), min_size=1, max_size=3).map(tuple),
+    st.sampled_from([keyword, long, shouted, collected]),
+    st.sampled_from(CONDITIONS),
+    st.sampled_from(["both", "documented", "ecs"]),
+) | st.builds(
+    lambda target, constant, when: Rule(target, constant=constant, when=when),
+    st.sampled_from(["t", "u.v"]),
+    st.sampled_from(["x", ("x", "y")]),
+    st.sampled_from(CONDITIONS),
+)
+inferred_rules = st.builds(
+    lambda target, source, free: Rule(
+        target, source, distinct, when=absent(target) if free else None
+    ),
+    st.sampled_from(["t", "r.s", "u.v"]),
+    st.sampled_from([("t",), ("u.v", "u.w"), ("r.s",), ("x.y.z", "nothing.at.all")]),
+    st.booleans(),
+)
+leaves = st.sampled_from(["1", "2", "", None, 0, False, 5, [], {}, ["1"]])
+objects = st.dictionaries(st.sampled_from("abe"), leaves, max_size=3)
+inputs = st.dictionaries(
+    st.sampled_from("abcd"),
+    leaves | objects | st.dictionaries(st.just("e"), leaves | objects),
+)
+
+
+@given(
+    st.lists(rules, min_size=1, max_size=8),
+    st.lists(inferred_rules, max_size=4),
+    st.sampled_from(["documented", "ecs"]),
+    inputs,
+)
+def test_the_function_does_what_its_table_says(rows, inferred, profile, fields):
+    """Whatever the table, and whatever stands in the input."""
+    table = Table("toy", tuple(rows), tuple(inferred))
+    event = compile_table(table, profile)("text", fields)
+    assert event == interpreted(table, profile, fields)
+    assert orjson.loads(orjson.dumps(event)) == event
