@@ -62,7 +62,8 @@ def parse(text: str) -> Cef:
         text: a message without its syslog header.
 
     Raises:
-        ParseError: ``not_cef``, when there are fewer than seven header fields.
+        ParseError: ``not_cef``, when there are fewer than seven header fields or the first of them
+            is no CEF version.
     """
     cef = split(text)
     if "\\" not in text:
@@ -194,7 +195,7 @@ def unescape(value: str) -> str:
     """
     if "\\" not in value:
         return value
-    # Backslashes in a row pair up from the left, which is how `split` finds them. Behind it no
+    # Backslashes in a row pair up from the left, which is how `split` finds them. Between pairs no
     # two stand together, so that the other escapes cannot be mistaken for one another.
     return "\\".join(
         [_unescape_single(part) if "\\" in part else part for part in value.split("\\\\")]
