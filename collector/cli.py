@@ -188,10 +188,12 @@ def parse(
     read = build(parser.value, profile.value)
     failures = 0
     for line in streams.lines(file):
+        text = line.decode("utf-8", "replace")
         try:
-            event = read(streams.payload(line, form, KEY_NAME))
+            text = streams.payload(line, form, KEY_NAME)
+            event = read(text)
         except ParseError as error:
-            event = pipeline_error(line.decode("utf-8", "replace"), error)
+            event = pipeline_error(text, error)
             failures += 1
         streams.write(orjson.dumps(event))
     raise typer.Exit(int(failures > 0))

@@ -389,9 +389,7 @@ class Config(Settings):
         """Find what does not fit between listeners, intakes and sinks."""
         for section in ("listeners", "intakes", "sinks"):
             yield from relations.unique_names(written, section)
-        yield from relations.unique_addresses(
-            written, ListenerSettings.model_fields["host"].default
-        )
+        yield from relations.unique_addresses(_places(written))
         yield from relations.known_references(written, ALL_SINKS)
         yield from relations.reachable_intakes(written)
         yield from relations.unique_keys(written)
@@ -460,6 +458,23 @@ def warnings(config: Config) -> list[Problem]:
 def schema() -> dict[str, Any]:
     """Return the JSON schema (2020-12) of a configuration file."""
     return {**json_schema(Config), "title": "Configuration of the collector"}
+
+
+def _places(written: Mapping[str, Any]) -> list[relations.Place]:
+    """List where the listeners and the admin server are to listen."""
+    host = ListenerSettings.model_fields["host"].default
+    places = [
+        relations.Place(
+            path, listener.get("transport"), listener.get("host", host), listener.get("port")
+        )
+        for path, listener in relations.entries(written, "listeners")
+    ]
+    admin = written.get("admin", {})
+    if isinstance(admin, dict):
+        default = AdminSettings()
+        admin_host, admin_port = admin.get("host", default.host), admin.get("port", default.port)
+        places.append(relations.Place("admin", "tcp", admin_host, admin_port))
+    return places
 
 
 def _reveal(secret: SecretStr | None, file: Path | None) -> str:

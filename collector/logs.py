@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "console"]
 
-# Keys that one `Reports` remembers. Keys come from settings and code, so that there are few; the
+# Seconds between two lines of one kind.
+PERIOD_SECONDS = 10.0
+
+# Keys that one `Rate` remembers. Keys come from settings and code, so that there are few; the
 # bound is for the day somebody makes one from input.
 MAX_KEYS = 1024
 
@@ -42,11 +45,55 @@ def configure(level: Level = "info", form: Format = "json") -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processor=render)
     )
+    handler.addFilter(LibraryFilter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
 
 
+class Rate:
+    """Says what may be logged: at most once per key and `period`.
+
+    Args:
+        period: seconds between two lines of one key.
+        clock: seconds that only go forward.
+    """
+
+    def __init__(self, period: float, clock: Callable[[], float]) -> None:
+        self._period = period
+        self._clock = clock
+        self._due: dict[str, float] = {}
+        self._left_out: dict[str, int] = {}
+
+    def admit(self, key: str) -> int | None:
+        """Return how many lines of this key were left out since its last, or None to leave it out.
+
+        Args:
+            key: what the rate is bounded by.
+        """
+        now = self._clock()
+        if now < self._due.get(key, 0.0):
+            self._left_out[key] = self._left_out.get(key, 0) + 1
+            return None
+        if len(self._due) >= MAX_KEYS:
+            self._due.clear()
+            self._left_out.clear()
+        self._due[key] = now + self._period
+        return self._left_out.pop(key, 0)
+
+
+class LibraryFilter(logging.Filter):
+    """Bounds the rate of what libraries log: some of it can be brought about from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._rate = Rate(PERIOD_SECONDS, time.monotonic)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let a record pass, unless one of the same kind did lately."""
+        return self._rate.admit(f"{record.name} {record.msg}") is not None
+
+
 class Reports:
-    """Log lines about input, at most one per key and `period`.
+    """Log lines about input, at most one per key and period.
 
     What is left out in between is counted, and the next line of that key says how many it was.
 
@@ -57,40 +104,39 @@ class Reports:
     """
 
     def __init__(
-        self, log: Any, *, period: float = 10.0, clock: Callable[[], float] = time.monotonic
+        self,
+        log: Any,
+        *,
+        period: float = PERIOD_SECONDS,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
-        self._period = period
-        self._clock = clock
-        self._due: dict[str, float] = {}
-        self._left_out: dict[str, int] = {}
+        self._rate = Rate(period, clock)
 
-    def warning(self, key: str, event: str, **details: Any) -> None:
+    def warning(self, key: str, event: str, **details: Any) -> bool:
         """Warn of `event` unless a line of this key was logged lately.
 
         Args:
             key: what the rate is bounded by.
             event: what happened.
             details: context; no secrets.
-        """
-        self._report(self._log.warning, key, event, details)
 
-    def error(self, key: str, event: str, **details: Any) -> None:
+        Returns:
+            Whether it was logged.
+        """
+        return self._report(self._log.warning, key, event, details)
+
+    def error(self, key: str, event: str, **details: Any) -> bool:
         """Log `event` as an error, otherwise like `warning`."""
-        self._report(self._log.error, key, event, details)
+        return self._report(self._log.error, key, event, details)
 
     def _report(
         self, write: Callable[..., Any], key: str, event: str, details: dict[str, Any]
-    ) -> None:
-        now = self._clock()
-        if now < self._due.get(key, 0.0):
-            self._left_out[key] = self._left_out.get(key, 0) + 1
-            return
-        if len(self._due) >= MAX_KEYS:
-            self._due.clear()
-            self._left_out.clear()
-        self._due[key] = now + self._period
-        left_out = self._left_out.pop(key, 0)
+    ) -> bool:
+        left_out = self._rate.admit(key)
+        if left_out is None:
+            return False
         if left_out:
             details["left_out_since_last"] = left_out
         write(event, **details)
+        return True

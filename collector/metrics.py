@@ -33,6 +33,17 @@ if TYPE_CHECKING:
     Samples = Iterable[tuple[tuple[str, ...], float]]
 
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# Reasons are exported from the start, so that the first of a kind is an increase from 0.
+REJECTED = ("incomplete_frame", "oversize", "source_not_allowed", "unknown_intake")
+CONNECTIONS_REJECTED = (
+    "frame_timeout",
+    "idle_timeout",
+    "max_connections",
+    "max_connections_per_source",
+    "source_not_allowed",
+)
+DROPPED = ("refused", "shutdown")
+
 DELIVERY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0, 86400.0)
 
 
@@ -162,7 +173,7 @@ class MetricsCollector(Collector):
             "messages_rejected",
             "Messages received and not kept, by reason.",
             ("listener", "reason"),
-            _by_reason((item.name, item.rejected) for item in listeners),
+            _by_reason(((item.name, item.rejected) for item in listeners), REJECTED),
         )
         yield _gauge(
             "connections",
@@ -174,7 +185,10 @@ class MetricsCollector(Collector):
             "connections_rejected",
             "Connections refused or ended by the daemon, by reason.",
             ("listener", "reason"),
-            _by_reason((item.name, item.connections_rejected) for item in listeners),
+            _by_reason(
+                ((item.name, item.connections_rejected) for item in listeners),
+                CONNECTIONS_REJECTED,
+            ),
         )
         drops = ((item.name, item.kernel_drops()) for item in listeners)
         yield _counter(
@@ -223,7 +237,10 @@ class MetricsCollector(Collector):
             "events_dropped",
             "Copies accepted and then given up, by reason.",
             ("reason",),
-            (((reason,), count) for reason, count in ledger.dropped.items()),
+            (
+                ((reason,), count)
+                for reason, count in {**dict.fromkeys(DROPPED, 0), **ledger.dropped}.items()
+            ),
         )
 
     def _spooled(self) -> Iterator[Metric]:
@@ -316,8 +333,10 @@ def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Samples) -> G
     return family
 
 
-def _by_reason(counters: Iterable[tuple[str, Mapping[str, int]]]) -> Samples:
-    """Yield a sample for each name and each key of its counter."""
+def _by_reason(
+    counters: Iterable[tuple[str, Mapping[str, int]]], known: Iterable[str] = ()
+) -> Samples:
+    """Yield a sample for each name and each key of its counter, with 0 for keys not yet there."""
     for name, counter in counters:
-        for reason, count in counter.items():
+        for reason, count in {**dict.fromkeys(known, 0), **counter}.items():
             yield (name, reason), count

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import orjson
 import structlog
@@ -52,6 +52,26 @@ class Origin:
     listener: ListenerStats
     peer: str
     without_key: Intake | None
+
+
+class _Stamp(NamedTuple):
+    """What is known of a message's receipt: the id of its event, the time, tags if there are."""
+
+    identifier: str
+    created: str
+    tags: list[str] | None
+
+    def put_on(self, event: Event) -> Event:
+        """Add it to an event; the time is `@timestamp` too where the event has none."""
+        about = event.setdefault("event", {})
+        about["id"] = self.identifier
+        about["created"] = self.created
+        if self.tags is not None:
+            event.setdefault("tags", []).extend(self.tags)
+        if "@timestamp" not in event:
+            event["@timestamp"] = self.created
+            event.setdefault("tags", []).append("timestamp:received")
+        return event
 
 
 class Pipeline:
@@ -101,13 +121,12 @@ class Pipeline:
             if intake is None:
                 self._refuse_unknown(origin, has_key=key is not None)
                 continue
-            event = self._parse(intake, text)
+            tags = None
             if frame.__class__ is CutFrame:
                 origin.listener.truncated += 1
-                event.setdefault("tags", []).append("truncated")
-            _stamp(event, as_text(identifier), created)
+                tags = ["truncated"]
+            encoded = self._encode(intake, text, _Stamp(as_text(identifier), created, tags))
             identifier += 1
-            encoded = orjson.dumps(event)
             for batcher in intake.batchers:
                 batcher.add(encoded, received)
             self._ledger.copies += len(intake.batchers) - 1
@@ -131,12 +150,12 @@ class Pipeline:
             peer=origin.peer,
         )
 
-    def _parse(self, intake: Intake, text: str) -> Event:
+    def _encode(self, intake: Intake, text: str, stamp: _Stamp) -> bytes:
         """Return the event of a message; one that cannot be parsed becomes a pipeline_error."""
         try:
-            event = intake.parse(text)
+            encoded = orjson.dumps(stamp.put_on(intake.parse(text)))
         except ParseError as error:
-            return self._parse_failed(intake, text, error)
+            failed = self._parse_failed(intake, text, error)
         except Exception:  # noqa: BLE001 - a parser's mistake costs fields, not the daemon
             self._reports.error(
                 f"internal {intake.name}",
@@ -145,9 +164,11 @@ class Pipeline:
                 exc_info=True,
             )
             failure = ParseError("internal", "the parser failed; the log has the details")
-            return self._parse_failed(intake, text, failure)
-        intake.stats.ok += 1
-        return event
+            failed = self._parse_failed(intake, text, failure)
+        else:
+            intake.stats.ok += 1
+            return encoded
+        return orjson.dumps(stamp.put_on(failed))
 
     def _parse_failed(self, intake: Intake, text: str, error: ParseError) -> Event:
         intake.stats.pipeline_error += 1
@@ -179,13 +200,3 @@ class Pipeline:
     def _count_rejected(self, origin: Origin, reason: str, count: int) -> None:
         self._ledger.rejected[reason] += count
         origin.listener.rejected[reason] += count
-
-
-def _stamp(event: dict[str, Any], identifier: str, created: str) -> None:
-    """Add what is known of the receipt: id, time, and the time as `@timestamp` if it has none."""
-    about = event.setdefault("event", {})
-    about["id"] = identifier
-    about["created"] = created
-    if "@timestamp" not in event:
-        event["@timestamp"] = created
-        event.setdefault("tags", []).append("timestamp:received")

@@ -83,6 +83,7 @@ class Service:
         self._sinks: list[HttpSink] = []
         self._sessions: list[aiohttp.ClientSession] = []
         self._deliveries: list[asyncio.Task[None]] = []
+        self.failed = asyncio.Event()
         self.listeners: dict[str, TcpListener | UdpListener] = {}
 
     # What the admin server asks.
@@ -198,6 +199,8 @@ class Service:
             await self._stop_listeners()
             for batcher in self._batchers.values():
                 batcher.flush()
+            for sink in self._sinks:
+                sink.hurry()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(end):
                     await self._spool.emptied()
@@ -207,6 +210,8 @@ class Service:
 
     def _give_up_rest(self) -> None:
         """Account for what could not be delivered, and say so."""
+        for batcher in self._batchers.values():
+            batcher.flush()
         lost = self._spool.close()
         ledger = self.stats.ledger.as_dict()
         if lost:
@@ -242,7 +247,9 @@ class Service:
             )
             self._sessions.append(session)
             self._sinks.append(sink)
-            self._deliveries.append(loop.create_task(sink.run(), name=f"sink {sink.name}"))
+            delivery = loop.create_task(sink.run(), name=f"sink {sink.name}")
+            delivery.add_done_callback(self._delivery_ended)
+            self._deliveries.append(delivery)
             self._batchers[settings.name] = Batcher(
                 settings.name,
                 codec=settings.compression,
@@ -253,6 +260,16 @@ class Service:
                 ledger=self.stats.ledger,
                 loop=loop,
             )
+
+    def _delivery_ended(self, delivery: asyncio.Task[None]) -> None:
+        """Ask for a stop when delivery breaks: a daemon that only collects is of no use."""
+        if not delivery.cancelled():
+            log.error(
+                "delivery failed, please report it",
+                task=delivery.get_name(),
+                exc_info=delivery.exception(),
+            )
+            self.failed.set()
 
     async def _start_listeners(self) -> None:
         router = self._router()
@@ -352,7 +369,7 @@ async def serve(config: Config, started: Callable[[Service], None] = lambda _: N
         started: called once everything listens.
 
     Returns:
-        The exit code: 0, or 1 when a second signal cut the winding down short.
+        The exit code: 0, or 1 when a second signal cut the winding down short or delivery broke.
 
     Raises:
         StartError: the daemon cannot start.
@@ -364,7 +381,10 @@ async def serve(config: Config, started: Callable[[Service], None] = lambda _: N
     service = Service(config)
     await service.start()
     started(service)
-    await asked.wait()
+    reasons = [loop.create_task(event.wait()) for event in (asked, service.failed)]
+    await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
+    for reason in reasons:
+        reason.cancel()
     stopping = loop.create_task(service.stop())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.cancel)
@@ -372,7 +392,7 @@ async def serve(config: Config, started: Callable[[Service], None] = lambda _: N
         await stopping
     except asyncio.CancelledError:
         return 1
-    return 0
+    return int(service.failed.is_set())
 
 
 def run(config: Config, started: Callable[[Service], None] = lambda _: None) -> int:

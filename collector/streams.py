@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import orjson
 
 from collector.parsers import ParseError
+from collector.parsers.text import well_formed
 from collector.syslog.message import envelope
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def octets(line: bytes) -> bytes:
     try:
         value = json.loads(line)
         if isinstance(value, str):
-            return value.encode("utf-8", "replace")
+            return well_formed(value).encode()
         if isinstance(value, dict) and isinstance(value.get("b64"), str):
             return b64decode(value["b64"], validate=True)
     except (ValueError, RecursionError) as error:

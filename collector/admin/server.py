@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
 # `/inbox` knows the daemon's own sink by its own secret.
 OWN_SECRET_PATHS = frozenset({"/inbox"})
+# For requests under way when the daemon stops.
+SHUTDOWN_SECONDS = 1.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
 
 
@@ -70,7 +72,9 @@ class AdminServer:
         self._token = token
         self._daemon = daemon
         self._registry = registry
-        self._runner = web.AppRunner(self._application(inbox), access_log=None)
+        self._runner = web.AppRunner(
+            self._application(inbox), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
+        )
 
     @property
     def address(self) -> tuple[str, int]:

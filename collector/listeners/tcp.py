@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
 import structlog
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
     from collector.routing import Address, Router
 
 BACKLOG = 1024
+
+# A read, after which the other connections have their turn. libuv would go on reading from one
+# socket up to 32 times, and a burst on many connections would hold up everything else for seconds.
+READ_OCTETS = 32 * 1024
 MAX_SWEEP_SECONDS = 1.0
 
 # When the daemon stops, senders get this long to go quiet before their connections are closed, so
@@ -55,6 +60,7 @@ class TcpListener:
         self.stats = stats
         self.reports = Reports(log)
         self.paused = False
+        self.buffer = bytearray(READ_OCTETS)  # one for all: it is emptied within each read
         self._router = router
         self._connections: set[Connection] = set()
         self._no_connections = asyncio.Event()
@@ -109,7 +115,8 @@ class TcpListener:
             self._sweeper.cancel()
         for connection in list(self._connections):
             connection.close()
-        await self._no_connections.wait()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._no_connections.wait(), DRAIN_SECONDS)
 
     def admit(self, connection: Connection, peer: Address) -> Origin | None:
         """Count a new connection in, or say why not and return None."""
@@ -159,7 +166,7 @@ class TcpListener:
         self._sweeper = loop.call_later(min(shortest / 4, MAX_SWEEP_SECONDS), self._sweep)
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One sender's connection."""
 
     def __init__(self, listener: TcpListener, loop: asyncio.AbstractEventLoop) -> None:
@@ -179,9 +186,13 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Let the connection in, or end it at once."""
         self._transport = transport = cast("asyncio.Transport", transport)
+        name = transport.get_extra_info("peername")
+        if name is None:  # reset before we came to accept it, as port probes do
+            transport.abort()
+            return
         connection: socket.socket = transport.get_extra_info("socket")
         keep_alive(connection)
-        self._peer = peer_address(transport.get_extra_info("peername")[0])
+        self._peer = peer_address(name[0])
         self._origin = self._listener.admit(self, self._peer)
         if self._origin is None:
             transport.abort()
@@ -189,10 +200,25 @@ class Connection(asyncio.Protocol):
             # uvloop starts reading after this call, whatever is asked within it.
             self._loop.call_soon(self._join_pause)
 
-    def data_received(self, data: bytes) -> None:
-        """Cut what was read into frames and pass them on."""
-        if self._origin is None:
+    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's signature
+        """Return where a read is to be put."""
+        return self._listener.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read, then let the other connections have their turn."""
+        origin = self._origin
+        if origin is None:
             return
+        self._receive(bytes(memoryview(self._listener.buffer)[:nbytes]), origin)
+        self._transport.pause_reading()
+        self._loop.call_soon(self._read_on)
+
+    def _read_on(self) -> None:
+        if not self._listener.paused:
+            self._transport.resume_reading()
+
+    def _receive(self, data: bytes, origin: Origin) -> None:
+        """Cut what was read into frames and pass them on."""
         listener, framer = self._listener, self._framer
         listener.stats.octets += len(data)
         self._last_read = now = self._loop.time()
@@ -202,9 +228,9 @@ class Connection(asyncio.Protocol):
         elif frames or self._frame_began is None:
             self._frame_began = now
         if frames:
-            listener.pipeline.feed(frames, self._origin)
+            listener.pipeline.feed(frames, origin)
         if framer.oversize or framer.mismatch:
-            self._report(self._origin)
+            self._report(origin)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Pass on what is left and count the connection out."""

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 MAX_DATAGRAM = 65_535
 MAX_DATAGRAMS_PER_WAKE = 256
 MAX_KNOWN_PEERS = 4096
-# More than the largest receive buffer holds, so that only a sender that goes on is cut off.
-MAX_WAKES_AT_STOP = 4096
+# At a stop, what the kernel still holds is taken, for this long if senders go on.
+DRAIN_SECONDS = 1.0
 
 # linux/socket.h; the socket module has no names for these.
 SO_MEMINFO = 55
@@ -65,6 +65,7 @@ class UdpListener:
         self._view = memoryview(self._buffer)
         self._origin = lru_cache(MAX_KNOWN_PEERS)(self._new_origin)
         self._paused = False
+        self._stopping = False
 
     @property
     def address(self) -> tuple[str, int]:
@@ -88,21 +89,25 @@ class UdpListener:
     def pause(self) -> None:
         """Leave datagrams to the kernel."""
         self._paused = True
-        self._loop.remove_reader(self._socket)
+        if not self._stopping:
+            self._loop.remove_reader(self._socket)
 
     def resume(self) -> None:
         """Receive again."""
         self._paused = False
-        self._loop.add_reader(self._socket, self._receive)
+        if not self._stopping:
+            self._loop.add_reader(self._socket, self._receive)
 
     async def stop(self) -> None:
         """Take what the kernel still holds, then close."""
+        self._stopping = True
         self._loop.remove_reader(self._socket)
-        last = self._kernel_drops()
-        for _ in range(MAX_WAKES_AT_STOP):
-            if self._receive() < MAX_DATAGRAMS_PER_WAKE:
-                break
+        end = self._loop.time() + DRAIN_SECONDS
+        more = True
+        while more and self._loop.time() < end:
+            more = self._receive() == MAX_DATAGRAMS_PER_WAKE
             await asyncio.sleep(0)
+        last = self._kernel_drops()
         self._socket.close()
         self._stats.kernel_drops = lambda: last
 

@@ -9,6 +9,7 @@ What this module reads although the format forbids it, because it is on the wire
 - blanks after ``CEF:``, and no ``CEF:`` at all: a relay that finds no RFC 5424 header takes it for
   the syslog tag and hands on ``0|Vendor|...``;
 - no ``|`` after the severity;
+- a byte order mark before it, a line end or NULs after it;
 - an unescaped ``=`` in a value: query strings, base64, command lines.
 
 A key is letters, digits, ``_``, ``.``, ``-`` and bracketed indexes, directly followed by ``=``, at
@@ -21,15 +22,17 @@ from typing import Final, NamedTuple
 
 from collector.parsers.base import ParseError
 
-MAX_KEYS: Final = 4096
+MAX_KEYS: Final = 1 << 17
 """Pairs read from one extension; what follows stays in the value of the last.
 
-Real messages have fewer than a hundred. The bound is on keys and not on ``=``, so that a value
-full of ``=`` hides nothing that comes after it.
+Real messages have fewer than a hundred. The bound is for memory, where messages of many MiB are
+let in, and on keys and not on ``=``: a value full of ``=`` hides nothing that comes after it.
 """
 
 _FIELDS: Final = 7
 _BLANKS: Final = " \t"
+_LINE_END: Final = "\r\n\0"  # some senders count it into the frame
+_BOM: Final = "\ufeff"
 
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(?:\[[0-9]+\][A-Za-z0-9_.-]*)*")
@@ -79,6 +82,7 @@ def split(text: str) -> Cef:
 
     For a parser that needs a value in its escaped form, or only a few of the values.
     """
+    text = text.rstrip(_LINE_END)
     fields = text.split("|", _FIELDS)
     if len(fields) == _FIELDS:
         fields.append("")
@@ -103,7 +107,7 @@ def split(text: str) -> Cef:
 
 
 def _version(prefix: str) -> str:
-    prefix = prefix.strip(_BLANKS)
+    prefix = prefix.removeprefix(_BOM).strip(_BLANKS)
     if prefix.startswith("CEF:"):
         return prefix[4:].lstrip(_BLANKS)
     if _VERSION.fullmatch(prefix):
@@ -212,17 +216,19 @@ def resolve_labels(extensions: Mapping[str, str]) -> dict[str, str]:
     ``cs1=42 cs1Label=MalopId`` becomes ``MalopId=42``; this holds for any key with a label
     (csN, cnN, cfpN, flexStringN, deviceCustomDateN ...), wherever the label stands. Labels
     themselves are left out: one without a value says nothing, and a value whose label is empty
-    keeps its key. So does a value whose label names a field that is already there, be it a plain
-    key or an earlier label's: a label gives a name, it never replaces a value.
+    keeps its key. Where several values have one name the last label counts, as the last of
+    several equal keys does.
 
     Args:
         extensions: key to value, as `parse` or `split` returns them; it is not changed.
     """
     resolved = dict(extensions)
+    named = {}
     for label in [key for key in extensions if "Label" in key]:
         key = label.removesuffix("Label")
         if key and key != label:
             name = resolved.pop(label)
-            if name and key in resolved and name not in resolved:
-                resolved[name] = resolved.pop(key)
+            if name and key in resolved:
+                named[name] = resolved.pop(key)
+    resolved.update(named)
     return resolved

@@ -234,6 +234,6 @@ def distinct(*values: Any) -> list[str] | None:
     for value in values:
         if isinstance(value, str):
             found.add(value)
-        elif value is not None:
-            found.update(value)
-    return sorted(found)
+        elif isinstance(value, list):
+            found.update(entry for entry in value if isinstance(entry, str))
+    return sorted(found) or None

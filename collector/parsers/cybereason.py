@@ -29,6 +29,16 @@ from collector.parsers.text import well_formed
 
 _UNKNOWN: Final = frozenset({"", "None", "-"})
 _CLASS: Final = "DeviceEventClassID"
+# Names of the header fields, which extension keys of the same name do not replace.
+_HEADER: Final = (
+    "CEFVersion",
+    "DeviceVendor",
+    "DeviceProduct",
+    "DeviceVersion",
+    _CLASS,
+    "Name",
+    "Severity",
+)
 
 
 @conversion("wildcard")
@@ -137,28 +147,17 @@ def build(profile: Profile) -> Parser:
 
 def _fields(text: str) -> dict[str, Any]:
     """Return what is known: header and extension by name, without what stands for nothing."""
-    (
-        version,
-        vendor,
-        product,
-        device_version,
-        class_id,
-        name,
-        severity,
-        extensions,
-    ) = cef.split(text)
+    *header, extensions = cef.split(text)
+    if not _UNKNOWN.isdisjoint(extensions.values()):
+        extensions = {key: value for key, value in extensions.items() if value not in _UNKNOWN}
     fields = cef.resolve_labels(extensions)
     if "\\" in text:
         for key, value in fields.items():
             if "\\" in value and key != "filePath":
                 fields[key] = cef.unescape(value)
-    fields["CEFVersion"] = version
-    fields["DeviceVendor"] = vendor
-    fields["DeviceProduct"] = product
-    fields["DeviceVersion"] = device_version
-    fields[_CLASS] = class_id
-    fields["Name"] = name
-    fields["Severity"] = severity
-    if _UNKNOWN.isdisjoint(fields.values()):
-        return fields
-    return {key: value for key, value in fields.items() if value not in _UNKNOWN}
+    for name, value in zip(_HEADER, header, strict=True):
+        if value not in _UNKNOWN:
+            fields[name] = value
+        else:
+            fields.pop(name, None)
+    return fields

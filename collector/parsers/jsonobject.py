@@ -21,6 +21,9 @@ _ESCAPE: Final = re.compile(
     re.DOTALL,
 )
 
+# What a sender may have put before the text; RFC 8259 section 8.1 lets a reader ignore it.
+_BOM: Final = "\ufeff"
+
 
 def decode_object(raw: str) -> tuple[str, dict[str, Any]]:
     r"""Decode a message that is one JSON object.
@@ -41,7 +44,7 @@ def decode_object(raw: str) -> tuple[str, dict[str, Any]]:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
         text = well_formed(raw)
-        value = _decode_damaged(text)
+        value = _decode_damaged(text.removeprefix(_BOM))
     if type(value) is not dict:
         raise ParseError("not_an_object", f"JSON, but {_kind(value)} and not an object")
     return text, value

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from collector.settings.problems import Problem, shown, suggestion
 from collector.settings.secret_files import SecretFileError, read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+
+
+_EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 
 def entries(written: Mapping[str, Any], section: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -85,20 +88,50 @@ def known_name(path: str, name: object, known: Collection[str], what: str) -> It
     yield Problem(path, f"no {what} is named {shown(name)}; {hint}")
 
 
-def unique_addresses(written: Mapping[str, Any], default_host: str) -> Iterator[Problem]:
-    """Find listeners on one address; port 0 is another port each time."""
-    owners: dict[tuple[str, ...], str] = {}
-    for path, listener in entries(written, "listeners"):
-        parts = (
-            listener.get("transport"),
-            listener.get("host", default_host),
-            listener.get("port"),
-        )
-        address = tuple(part if isinstance(part, str) else shown(part) for part in parts)
-        if None in parts or address[-1] == "0" or owners.setdefault(address, path) == path:
+class Place(NamedTuple):
+    """Where a server is to listen, as written: any of its parts may be of any kind.
+
+    Attributes:
+        path: The path of its settings.
+        transport: `tcp` or `udp`.
+        host: An address or a name.
+        port: A number, perhaps written as a text.
+    """
+
+    path: str
+    transport: object
+    host: object
+    port: object
+
+
+def unique_addresses(places: Sequence[Place]) -> Iterator[Problem]:
+    """Find servers on one address; an unspecified address takes all of its port."""
+    taken: list[Place] = []
+    for place in places:
+        # Port 0 is another port each time.
+        if None in place or _text(place.port) == "0":
             continue
-        message = f"{' '.join(address)} is the address of {owners[address]} too"
-        yield Problem(f"{path}.port", f"{message}; accepted: an address used once")
+        for other in taken:
+            if _overlap(place, other):
+                address = f"{_text(place.transport)} {_text(place.host)} {_text(place.port)}"
+                message = f"{address} is the address of {other.path} too"
+                hint = "accepted: an address used once"
+                yield Problem(f"{place.path}.port", f"{message}; {hint}")
+                break
+        taken.append(place)
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    hosts = {_text(one.host), _text(other.host)}
+    return (
+        _text(one.transport) == _text(other.transport)
+        and _text(one.port) == _text(other.port)
+        and (len(hosts) == 1 or not hosts.isdisjoint(_EVERY_ADDRESS))
+    )
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else shown(value)
 
 
 def known_references(written: Mapping[str, Any], all_sinks: str) -> Iterator[Problem]:

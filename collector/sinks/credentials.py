@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from base64 import b64encode
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl, urlsplit
 
 from collector import __version__
 from collector.sinks.encoders import NDJSON_CONTENT_TYPE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from collector.config import AuthSettings, SinkSettings
 
@@ -34,12 +35,18 @@ def request_headers(sink: SinkSettings) -> dict[str, str]:
     return headers
 
 
-def mask(text: str, headers: Mapping[str, str]) -> str:
-    """Return `text`, an answer of the sink, without what the request held in its headers."""
-    for value in headers.values():
-        for word in value.split():
-            if len(word) >= SHORTEST_MASKED:
-                text = text.replace(word, "***")
+def secrets_of(url: str, headers: Mapping[str, str]) -> list[str]:
+    """Return the texts of a request that a log must not show: words of headers and of the query."""
+    words = [word for value in headers.values() for word in value.split()]
+    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        words += [name, value]
+    return sorted({word for word in words if len(word) >= SHORTEST_MASKED}, key=len, reverse=True)
+
+
+def mask(text: str, secrets: Iterable[str]) -> str:
+    """Return `text`, which a sink or a library wrote, without what it may repeat of a request."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
     return text
 
 

@@ -46,7 +46,7 @@ def encode(events: Sequence[bytes], *, sink: str, codec: str, received: float) -
         received: when the oldest event was received, in seconds since 1970.
     """
     body = b"\n".join(events) + b"\n"
-    return Batch(sink, COMPRESS[codec](body), codec, len(events), received)
+    return Batch(sink, COMPRESS[codec](body), codec, len(events), len(body), received)
 
 
 def halve(batch: Batch) -> tuple[Batch, Batch]:

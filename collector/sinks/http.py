@@ -8,8 +8,8 @@ that a sink that comes back is not overrun.
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ import structlog
 
 from collector.logs import Reports
 from collector.settings.secret_files import SecretFileError
-from collector.sinks.credentials import mask, request_headers
+from collector.sinks.credentials import mask, request_headers, secrets_of
 from collector.sinks.encoders import halve
 from collector.sinks.retry import Backoff, Outcome, classify, retry_after
 
@@ -32,7 +32,16 @@ if TYPE_CHECKING:
 # An answer is read to its end so that the connection can be used again; a longer one is not
 # worth that and costs its connection.
 MAX_ANSWER_BYTES = 64 * 1024
-SHOWN_ANSWER_CHARS = 200
+SHOWN_CHARS = 240
+
+# Octets of a batch before compression, until the sink has said 413. What was learned is forgotten
+# little by little, as sinks change and one large event says little of the others: after this many
+# accepted requests twice as much is tried.
+UNLIMITED = 1 << 62
+GROWTH_INTERVAL = 16
+
+# The longest wait for a failing sink while the daemon stops: a grace period is some seconds.
+HURRIED_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -60,7 +69,10 @@ class Health:
     def __init__(self, backoff: Backoff, stats: SinkStats) -> None:
         self._backoff = backoff
         self._stats = stats
+        self._reports = Reports(log)
+        self._reported = ""
         self._retry_at = 0.0
+        self._hurried = asyncio.Event()
         self.epoch = 0
         self.problem = ""
 
@@ -69,15 +81,28 @@ class Health:
         """Whether the newest answer was an acceptance, or there was none yet."""
         return not self.problem
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until the next probe is due; `now` is the event loop's time."""
-        return max(0.0, self._retry_at - now)
+    async def probe_due(self) -> None:
+        """Wait until the next probe is due."""
+        loop = asyncio.get_running_loop()
+        while loop.time() < self._retry_at:
+            self._hurried.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(self._retry_at):
+                    await self._hurried.wait()
+
+    def hurry(self, maximum: float) -> None:
+        """Have a probe due now, and from now on at most `maximum` seconds after a failure."""
+        self._backoff.maximum = min(self._backoff.maximum, maximum)
+        self._retry_at = 0.0
+        self._hurried.set()
 
     def succeed(self) -> None:
         """Note an acceptance."""
         if self.up:
             return
-        log.info("sink accepts again", sink=self._stats.name, failures=self._backoff.failures)
+        if self._reported:
+            self._reported = ""
+            log.info("sink accepts again", sink=self._stats.name, failures=self._backoff.failures)
         self.problem = ""
         self._stats.up = True
         self._backoff.reset()
@@ -92,21 +117,22 @@ class Health:
         self.epoch += 1
         delay = self._backoff.fail(answer.retry_after)
         self._retry_at = now + delay
-        if answer.problem != self.problem:
-            self._report(answer, delay)
         self.problem = answer.problem
         self._stats.up = False
+        if answer.problem != self._reported:
+            self._report(answer, delay)
 
     def _report(self, answer: Answer, delay: float) -> None:
-        details = {
-            "sink": self._stats.name,
-            "problem": answer.problem,
-            "next_try_seconds": round(delay, 3),
-        }
+        """Log a new problem; a sink that comes and goes is not logged each time."""
         if answer.outcome is Outcome.RETRY:
-            log.warning("sink failing, its batches wait", **details)
+            report, event = self._reports.warning, "sink failing, its batches wait"
         else:
-            log.error("sink paused until it accepts a probe", **details)
+            report, event = self._reports.error, "sink paused until it accepts a probe"
+        seconds = round(delay, 3)
+        if report(
+            event, event, sink=self._stats.name, problem=answer.problem, next_try_seconds=seconds
+        ):
+            self._reported = answer.problem
 
 
 class HttpSink:
@@ -144,7 +170,7 @@ class HttpSink:
         self._stats = stats
         self._reports = Reports(log)
         self._probing = asyncio.Lock()
-        self._limit = sys.maxsize
+        self._limit = UNLIMITED
         self._accepted = 0
         self._suspects: dict[Batch, asyncio.TimerHandle] = {}
         self._suspect_backoff = Backoff(retry.initial, retry.max, rng)
@@ -155,12 +181,17 @@ class HttpSink:
             for _ in range(self._settings.concurrency):
                 workers.create_task(self._work())
 
+    def hurry(self) -> None:
+        """Make the most of the time before a stop: wait less for a sink that fails."""
+        self.health.hurry(HURRIED_SECONDS)
+        self._try_suspects()
+
     async def _work(self) -> None:
         while True:
             parts = [await self._spool.take(self.name)]
             while parts:
                 batch = parts.pop()
-                if len(batch.body) > self._limit and batch.events > 1:
+                if batch.octets > self._limit and batch.events > 1:
                     parts += self._halves(batch)
                 else:
                     answer = await self._send(batch)
@@ -172,7 +203,7 @@ class HttpSink:
             return await self._post(batch)
         async with self._probing:
             if not self.health.up:
-                await asyncio.sleep(self.health.wait(asyncio.get_running_loop().time()))
+                await self.health.probe_due()
                 self._refresh_headers()
             return await self._post(batch)
 
@@ -211,26 +242,41 @@ class HttpSink:
             async with self._session.post(
                 self._settings.url, data=batch.body, headers=headers, allow_redirects=False
             ) as response:
-                text = await _read_answer(response)
+                return await self._read(response)
         except TimeoutError:
             return Answer(Outcome.RETRY, "timeout", "no answer in time")
+        except aiohttp.ClientResponseError as error:  # as text it shows the URL
+            return Answer(Outcome.RETRY, "error", self._shown(f"no HTTP answer: {error.message}"))
         except (aiohttp.ClientError, OSError) as error:
-            return Answer(Outcome.RETRY, "error", f"{type(error).__name__}: {error}")
+            return Answer(Outcome.RETRY, "error", self._shown(f"{type(error).__name__}: {error}"))
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost the batch
             self._reports.error("internal", "request failed, please report it", exc_info=True)
             return Answer(Outcome.RETRY, "error", f"internal error: {type(error).__name__}")
-        outcome = classify(response.status)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
+        """Return what an answer means; an acceptance stands, however badly its body ends."""
+        outcome, code = classify(response.status), str(response.status)
         if outcome is Outcome.ACCEPTED:
-            return Answer(outcome, str(response.status), "")
+            with suppress(aiohttp.ClientError, OSError):  # TimeoutError is an OSError
+                await _read_answer(response)
+            return Answer(outcome, code, "")
+        text = await _read_answer(response)
         asked = retry_after(response.headers.get("Retry-After"), now=time.time())
-        problem = f"HTTP {response.status} {response.reason}: {mask(text, self._headers)}"
-        return Answer(outcome, str(response.status), problem.removesuffix(": "), asked)
+        problem = f"HTTP {response.status} {response.reason}: {text}".removesuffix(": ")
+        return Answer(outcome, code, self._shown(problem), asked)
+
+    def _shown(self, problem: str) -> str:
+        """Make a problem fit to be shown: no secrets, one line, not too long."""
+        masked = mask(problem, secrets_of(self._settings.url, self._headers))
+        return " ".join(masked.split())[:SHOWN_CHARS]
 
     def _judge(self, batch: Batch, answer: Answer, *, epoch: int, now: float) -> None:
         """Note what an answer says of the sink's health."""
         match answer.outcome:
             case Outcome.ACCEPTED:
                 self._accepted += 1
+                if self._accepted % GROWTH_INTERVAL == 0:
+                    self._limit = min(self._limit * 2, UNLIMITED)
                 self.health.succeed()
                 self._try_suspects()
             case Outcome.RETRY | Outcome.PAUSE:
@@ -249,11 +295,12 @@ class HttpSink:
             case Outcome.RETRY | Outcome.PAUSE:
                 return (batch,)
             case Outcome.TOO_LARGE if batch.events > 1:
-                self._limit = min(self._limit, max(1, len(batch.body) // 2))
-                log.warning(
+                self._limit = batch.octets // 2
+                self._reports.warning(
+                    "halved",
                     "sink finds batches too large, they are halved",
                     sink=self.name,
-                    octets=len(batch.body),
+                    octets=batch.octets,
                 )
                 return self._halves(batch)
             case _ if batch.events > 1:
@@ -304,10 +351,9 @@ class HttpSink:
 
 
 async def _read_answer(response: aiohttp.ClientResponse) -> str:
-    """Read an answer to its end, within bounds; return its beginning on one line."""
-    start = await response.content.read(MAX_ANSWER_BYTES)
-    read = len(start)
-    while read < MAX_ANSWER_BYTES and not response.content.at_eof():
-        read += len(await response.content.read(MAX_ANSWER_BYTES - read))
-    text = start[: 4 * SHOWN_ANSWER_CHARS].decode("utf-8", "replace")
-    return " ".join(text.split())[:SHOWN_ANSWER_CHARS]
+    """Read an answer to its end, within bounds, and return it."""
+    parts, room = [], MAX_ANSWER_BYTES
+    while room and not response.content.at_eof():
+        parts.append(await response.content.read(room))
+        room -= len(parts[-1])
+    return b"".join(parts).decode("utf-8", "replace")

@@ -77,10 +77,10 @@ class Backoff:
     """
 
     def __init__(self, initial: float, maximum: float, rng: random.Random) -> None:
-        self._initial = initial
-        self._maximum = maximum
-        self._rng = rng
+        self.maximum = maximum
         self.failures = 0
+        self._initial = initial
+        self._rng = rng
 
     def fail(self, asked: float | None = None) -> float:
         """Count a failure and return the delay before the next try, in seconds.
@@ -90,8 +90,8 @@ class Backoff:
         """
         ceiling = self._initial * 2 ** min(self.failures, MAX_DOUBLINGS)
         self.failures += 1
-        delay = self._rng.uniform(0, min(ceiling, self._maximum))
-        return delay if asked is None else min(max(asked, delay), self._maximum)
+        delay = self._rng.uniform(0, min(ceiling, self.maximum))
+        return delay if asked is None else min(max(asked, delay), self.maximum)
 
     def reset(self) -> None:
         """Begin again after a success."""

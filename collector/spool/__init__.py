@@ -22,6 +22,7 @@ class Batch:
         body: the request body.
         codec: compression of the body, as in `Content-Encoding`; `none` where there is none.
         events: how many events the body holds.
+        octets: length of the body before compression.
         received: when the oldest event was received, in seconds since 1970.
         refused_at: how many requests the sink had accepted when it refused this batch, which is
             a single event then; None if it has not refused it.
@@ -31,6 +32,7 @@ class Batch:
     body: bytes
     codec: str
     events: int
+    octets: int
     received: float
     refused_at: int | None = None
 

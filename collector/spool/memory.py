@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class _Lane:
-    """What one sink has waiting (`queue`) and holds until finished (`held`, oldest first)."""
+    """What one sink has waiting (`queue`), and all that is held until finished (`held`)."""
 
     queue: asyncio.Queue[Batch] = field(default_factory=asyncio.Queue)
     held: dict[Batch, None] = field(default_factory=dict)
@@ -87,10 +87,10 @@ class MemorySpool:
 
     def split(self, batch: Batch, parts: Sequence[Batch]) -> None:
         """Replace a batch that was taken by smaller ones, which count as taken too."""
-        self._release(batch)
         lane = self._lanes[batch.sink]
         for part in parts:
             self._hold(lane, part)
+        self._release(batch)
 
     def postpone(self, batch: Batch) -> None:
         """Put a batch that was taken back, behind all others."""
@@ -104,7 +104,8 @@ class MemorySpool:
 
     async def emptied(self) -> None:
         """Wait until every batch is finished or buried."""
-        await self._empty.wait()
+        while self.octets:
+            await self._empty.wait()
 
     def close(self) -> int:
         """Give up what is left, as `dropped{shutdown}`; return how many copies that were."""
@@ -116,9 +117,9 @@ class MemorySpool:
     def backlog(self, sink: str) -> Backlog:
         """Say what waits for `sink`, batches in flight included."""
         lane = self._lanes[sink]
-        oldest = next(iter(lane.held), None)
-        age = 0.0 if oldest is None else max(0.0, time.time() - oldest.received)
-        return Backlog(lane.events, lane.octets, age)
+        now = time.time()
+        oldest = min((batch.received for batch in lane.held), default=now)
+        return Backlog(lane.events, lane.octets, max(0.0, now - oldest))
 
     def _hold(self, lane: _Lane, batch: Batch) -> None:
         lane.add(batch)

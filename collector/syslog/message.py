@@ -75,7 +75,14 @@ _PARAM: Final = re.compile(rb' (%b)="(%b)"' % (_NAME_PATTERN, _VALUE_PATTERN), r
 _ESCAPED: Final = re.compile(rb'\\(["\\\]])')  # any other backslash stays as it is
 
 _PRI: Final = re.compile(_PRI_PATTERN)
-_ISO_STAMP: Final = re.compile(rb" ?%b:?(?: |\Z)" % _ISO_PATTERN)
+# In the place of the RFC 3164 timestamp. What is no date at all stays in the message, so that no
+# text is lost; RFC 3339 section 5.6 allows a blank between date and time.
+_ISO_STAMP: Final = re.compile(
+    rb" ?(?=[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])[Tt ]"
+    rb"(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60))"
+    + rb"%b:?(?: |\Z)"
+    % _ISO_PATTERN.replace(b"[Tt]", b"[Tt ]")
+)
 
 _MONTHS: Final = {
     name: number
@@ -99,7 +106,7 @@ _ZONES: Final = {
 # RFC 3164 section 4.1.2 with what is found in the field: a day of one digit after one blank or
 # two, a year before or after the time, a fraction, a zone, and the colon that Cisco ends it with.
 _BSD_STAMP: Final = re.compile(
-    rb" ?(?P<month>(?i:%b))" % b"|".join(_MONTHS)
+    rb" ?(?!(?i:feb)  ?3|(?i:apr|jun|sep|nov)  ?31)(?P<month>(?i:%b))" % b"|".join(_MONTHS)
     + rb"  ?(?P<day>3[01]|[12][0-9]|0?[1-9])"
     + rb"(?: (?P<year>[0-9]{4}))?"
     + rb" (?P<hour>2[0-3]|[01]?[0-9]):(?P<minute>[0-5][0-9]):(?P<second>[0-5][0-9]|60)"

@@ -90,6 +90,13 @@ def test_parse_reads_whole_syslog_messages():
     assert [event["message"] for event in events] == [CEF, CEF, CEF.removeprefix("CEF:")]
 
 
+def test_parse_shows_the_payload_that_it_cannot_parse_and_no_header():
+    """The intake key is not part of it."""
+    wire = json_lines('<134>1 - - - - - [SEKOIA@53288 intake_key="secret"] CEF:0|x')
+    code, lines, _ = call("parse", "--parser", "cybereason", "--input", "wire", data=wire)
+    assert (code, json.loads(lines[0])["message"]) == (1, "CEF:0|x")
+
+
 @pytest.mark.parametrize("line", ["not json", "{}", "[]", "1", '{"b64": "!"}', "[" * 100_000])
 def test_a_line_that_is_no_json_string_is_an_error_of_that_line(line):
     """The lines around it are read."""

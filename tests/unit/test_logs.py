@@ -38,8 +38,8 @@ def test_a_key_reports_once_a_period_and_says_what_was_left_out():
     now = 0.0
     lines = Lines()
     reports = logs.Reports(lines, period=10.0, clock=lambda: now)
-    reports.warning("a", "first", n=1)
-    reports.warning("a", "second")
+    assert reports.warning("a", "first", n=1)
+    assert not reports.warning("a", "second")
     reports.error("b", "other")
     now = 9.9
     reports.warning("a", "third")
@@ -61,8 +61,8 @@ def test_the_number_of_keys_is_bounded():
     for number in range(5 * logs.MAX_KEYS):
         for _ in range(2):
             reports.warning(str(number), "event")
-    assert len(reports._due) <= logs.MAX_KEYS
-    assert len(reports._left_out) <= logs.MAX_KEYS
+    assert len(reports._rate._due) <= logs.MAX_KEYS
+    assert len(reports._rate._left_out) <= logs.MAX_KEYS
 
 
 @pytest.mark.usefixtures("fresh_logging")
@@ -90,6 +90,16 @@ def test_libraries_log_in_the_same_form(capsys):
     line = json.loads(capsys.readouterr().err)
     assert (line["event"], line["level"]) == ("it broke", "error")
     assert "ZeroDivisionError" in line["exception"]
+
+
+@pytest.mark.usefixtures("fresh_logging")
+def test_what_libraries_log_again_and_again_is_logged_once(capsys):
+    """Garbage on the admin port makes a line, not a flood."""
+    logs.configure("info", "json")
+    for number in range(50):
+        logging.getLogger("aiohttp.server").error("Error handling request %s", number)
+    logging.getLogger("asyncio").error("Error handling request %s", 1)
+    assert len(capsys.readouterr().err.splitlines()) == 2
 
 
 @pytest.mark.usefixtures("fresh_logging")

@@ -74,7 +74,7 @@ def populated():
     sink.request_seconds.observe(0.02)
     stats.sinks["siem"] = sink
     stats.ingest_to_delivery.observe(0.3, 9)
-    spool.put(Batch("siem", b"x" * 11, "none", 2, 0.0))
+    spool.put(Batch("siem", b"x" * 11, "none", 2, 11, 0.0))
     return stats, spool
 
 
@@ -120,6 +120,18 @@ def test_every_metric_has_its_name_and_labels():
     }
     for name, value in expected.items():
         assert samples[name] == value, name
+
+
+def test_reasons_are_there_before_the_first_of_their_kind():
+    """An alert on an increase sees the first loss, too."""
+    stats = Stats(Ledger(), listeners={"in": ListenerStats("in")})
+    samples = exported(stats, MemorySpool(1000, [], stats.ledger, Gate()))
+    for name in (
+        'collector_messages_rejected_total{listener="in",reason="unknown_intake"}',
+        'collector_connections_rejected_total{listener="in",reason="max_connections"}',
+        'collector_events_dropped_total{reason="shutdown"}',
+    ):
+        assert samples[name] == 0
 
 
 def test_what_is_unknown_is_absent():

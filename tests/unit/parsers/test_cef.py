@@ -273,20 +273,17 @@ class TestLabels:
     @pytest.mark.parametrize(
         ("given_", "resolved"),
         [
-            ({"rt": "1", "cs1": "a", "cs1Label": "rt"}, {"rt": "1", "cs1": "a"}),
-            (
-                {"cs1": "a", "cs2": "b", "cs1Label": "Name", "cs2Label": "Name"},
-                {"Name": "a", "cs2": "b"},
-            ),
+            ({"rt": "1", "cs1": "a", "cs1Label": "rt"}, {"rt": "a"}),
+            ({"cs1": "a", "cs2": "b", "cs1Label": "Name", "cs2Label": "Name"}, {"Name": "b"}),
             ({"cs1": "a", "cs1Label": "cs1"}, {"cs1": "a"}),
             (
                 {"cs1": "a", "cs2": "b", "cs1Label": "cs2", "cs2Label": "cs1"},
-                {"cs1": "a", "cs2": "b"},
+                {"cs1": "b", "cs2": "a"},
             ),
         ],
     )
-    def test_a_label_replaces_no_other_value(self, given_, resolved):
-        """What it names is taken: the value keeps its own key."""
+    def test_of_several_values_of_one_name_the_last_label_counts(self, given_, resolved):
+        """As the last of several equal keys does."""
         assert cef.resolve_labels(given_) == resolved
 
 
@@ -302,13 +299,25 @@ def by_reference(text):
     }
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\0", "\n\0\n"])
+def test_what_ends_a_line_is_no_part_of_the_last_value(end):
+    """Some senders count it into the frame."""
+    found = cef.parse(HEADER + "cs1=x cs1Label=MalopId" + end)
+    assert found.extensions == {"cs1": "x", "cs1Label": "MalopId"}
+
+
+def test_a_byte_order_mark_before_it_is_passed_over():
+    """It says nothing in UTF-8."""
+    assert cef.parse("\ufeff" + HEADER + "a=1").extensions == {"a": "1"}
+
+
 class TestProperties:
     """Any text."""
 
     @given(st.text(alphabet="ab1=\\ \t[0].-é|\n") | st.text())
     def test_the_extension_is_what_the_rules_say(self, text):
         """However odd it is."""
-        assert cef.split(HEADER + text).extensions == by_reference(text)
+        assert cef.split(HEADER + text).extensions == by_reference(text.rstrip("\r\n\0"))
 
     @given(
         st.dictionaries(

@@ -23,7 +23,7 @@ def run(rules, fields, profile="ecs", inferred=(), flat=False):
 @conversion("keyword")
 def shouted(value):
     """Write it in capitals."""
-    return value.upper() if isinstance(value, str) else None
+    return (value.upper() or None) if isinstance(value, str) else None
 
 
 TOY = Table(

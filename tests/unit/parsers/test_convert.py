@@ -312,10 +312,14 @@ def test_paths_are_split_at_the_last_separator(value, name, directory):
         ((["b", "a"],), ["a", "b"]),
         ((None, None), None),
         ((None,), None),
+        ((5, "a"), ["a"]),
+        (([5, "a"], {"b": 1}), ["a"]),
+        (([5],), None),
+        ((5,), None),
     ],
 )
 def test_distinct(values, found):
-    """Sorted, each once."""
+    """Sorted, each once; what is no text is left out."""
     assert convert.distinct(*values) == found
 
 

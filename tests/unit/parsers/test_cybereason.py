@@ -304,3 +304,12 @@ def test_any_value_may_stand_in_any_field(pairs):
     raw = message(" ".join(f"{key}={value}" for key, value in pairs))
     for parse in PARSE.values():
         assert parse(raw)["message"] == raw
+
+
+@pytest.mark.parametrize("unknown", ["None", "-", ""])
+def test_a_label_names_its_value_whatever_stands_for_nothing_under_that_name(unknown):
+    """A field without a value is not there."""
+    event = mapped(f"MalopId={unknown} cs1=z cs1Label=MalopId")
+    assert field(event, "cybereason.malop.id") == "z"
+    event = mapped(f"MalopId=z cs1={unknown} cs1Label=MalopId")
+    assert field(event, "cybereason.malop.id") == "z"

@@ -97,3 +97,8 @@ def test_nothing_but_a_parse_error_is_raised(raw):
         reason = None
     assert reason in {None, "not_json", "too_deep", "not_an_object"}
     assert orjson.loads(orjson.dumps(found)) == [*found]
+
+
+def test_a_byte_order_mark_before_it_is_passed_over():
+    """It stays in the message, and the object is read."""
+    assert decode_object('\ufeff{"a": 1}') == ('\ufeff{"a": 1}', {"a": 1})

@@ -4,6 +4,7 @@ import pytest
 
 from collector.settings.problems import Problem
 from collector.settings.relations import (
+    Place,
     at_most_one,
     entries,
     exactly_one,
@@ -36,7 +37,7 @@ def test_values_of_another_kind_are_passed_over(odd):
     for written in (tree, dict.fromkeys(tree, odd)):
         for section in tree:
             assert list(unique_names(written, section)) == []
-        assert list(unique_addresses(written, "0.0.0.0")) == []
+        assert list(unique_addresses([Place("a", odd, odd, odd), Place("b", odd, 5, 6)])) == []
         assert list(unique_keys(written)) == []
         list(known_references(written, "all"))
         list(reachable_intakes(written))
@@ -95,26 +96,24 @@ def test_a_reference_leads_somewhere():
     ("first", "second", "taken"),
     [
         (("tcp", "0.0.0.0", 5514), ("tcp", "0.0.0.0", 5514), True),
-        (("tcp", "0.0.0.0", 5514), ("tcp", None, 5514), True),
         (("tcp", "0.0.0.0", 5514), ("tcp", "0.0.0.0", "5514"), True),
         (("tcp", "0.0.0.0", 5514), ("udp", "0.0.0.0", 5514), False),
-        (("tcp", "0.0.0.0", 5514), ("tcp", "127.0.0.1", 5514), False),
+        (("tcp", "127.0.0.2", 5514), ("tcp", "127.0.0.1", 5514), False),
+        (("tcp", "127.0.0.1", 5514), ("tcp", "0.0.0.0", 5514), True),
+        (("tcp", "127.0.0.1", 5514), ("tcp", "::", 5514), True),
+        (("tcp", "127.0.0.1", 5514), ("udp", "0.0.0.0", 5514), False),
         (("tcp", "0.0.0.0", 5514), ("tcp", "0.0.0.0", 5515), False),
         (("tcp", "0.0.0.0", 0), ("tcp", "0.0.0.0", 0), False),
     ],
 )
 def test_an_address_is_used_once(first, second, taken):
     """Transport, host and port together; port 0 is another port each time."""
-    listeners = [
-        {"transport": transport, "port": port, **({"host": host} if host else {})}
-        for transport, host, port in (first, second)
-    ]
     message = (
-        "listeners[1].port: tcp 0.0.0.0 5514 is the address of listeners[0] too; "
+        f"listeners[1].port: tcp {second[1]} 5514 is the address of listeners[0] too; "
         "accepted: an address used once"
     )
-    found = told(unique_addresses({"listeners": listeners}, "0.0.0.0"))
-    assert found == ([message] if taken else [])
+    places = [Place("listeners[0]", *first), Place("listeners[1]", *second)]
+    assert told(unique_addresses(places)) == ([message] if taken else [])
 
 
 def test_listeners_and_intakes_refer_to_what_exists():

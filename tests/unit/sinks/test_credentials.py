@@ -2,7 +2,7 @@
 
 from collector import __version__
 from collector.config import parse
-from collector.sinks.credentials import mask, request_headers
+from collector.sinks.credentials import mask, request_headers, secrets_of
 
 SETTINGS = """
 listeners: [{name: l, transport: tcp, port: 0, intake: i}]
@@ -35,6 +35,8 @@ def test_a_secret_file_is_read_each_time(tmp_path):
 
 
 def test_an_answer_is_masked_of_what_was_sent():
-    """Each word of each header, where it is long enough to be told from ordinary text."""
+    """Words of headers and of the query that are long enough to be told from ordinary text."""
     sent = {"Authorization": "Bearer abcdef", "X-Site": "paris"}
-    assert mask("Bearer abcdef from paris? abcdefg", sent) == "*** *** from paris? ***g"
+    secrets = secrets_of("http://siem.example/in?apikey=query-secret&a=b", sent)
+    text = "Bearer abcdef from paris? abcdefg, apikey=query-secret"
+    assert mask(text, secrets) == "*** *** from paris? ***g, ***=***"

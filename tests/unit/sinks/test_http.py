@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
+import structlog
 from aiohttp import web
 
 from collector.backpressure import Gate
@@ -23,7 +24,7 @@ intakes: [{name: i, parser: raw}]
 sinks:
   - name: s
     url: %s
-    retry: {initial: 1ms, max: %s}
+    retry: {initial: %s, max: %s}
     %s
 """
 
@@ -31,8 +32,9 @@ sinks:
 class Delivery:
     """One sink at work, with its spool and counters."""
 
-    def __init__(self, url, session, *, more="", retry_max="20ms"):
-        settings = parse(SETTINGS % (url, retry_max, more), source="test", environ={}).sinks[0]
+    def __init__(self, url, session, *, more="", retry_initial="1ms", retry_max="20ms"):
+        text = SETTINGS % (url, retry_initial, retry_max, more)
+        settings = parse(text, source="test", environ={}).sinks[0]
         self.stats = Stats(Ledger())
         self.ledger = self.stats.ledger
         self.counters = SinkStats("s", self.stats.ingest_to_delivery)
@@ -304,6 +306,20 @@ async def test_order_is_kept_with_one_request_in_flight(server):
     assert numbers(server) == list(range(40))
 
 
+async def test_before_a_stop_a_waiting_sink_is_tried_at_once(server):
+    """A sink that came back during a long backoff still gets what waits for it."""
+    server.answer = lambda _: 503
+    async with delivering(server.url, retry_max="1h", retry_initial="10m") as delivery:
+        delivery.put(1)
+        await server.wait_until(lambda: len(server.requests) == 1)
+        await delivery.until(lambda: not delivery.counters.up)
+        server.answer = lambda _: 503 if len(server.requests) < 3 else 200
+        delivery.sink.hurry()
+        await delivery.settled()
+    assert numbers(server) == [1]
+    assert delivery.counters.requests == {"503": 2, "200": 1}
+
+
 async def test_a_replaced_secret_file_is_read_before_the_next_probe(server, tmp_path):
     """An operator mends a wrong token without a restart."""
     token = tmp_path / "token"
@@ -332,6 +348,101 @@ async def test_the_reported_problem_holds_no_secret(server):
         delivery.put(1)
         await delivery.until(lambda: not delivery.counters.up)
         assert delivery.sink.health.problem == "HTTP 401 Unauthorized: who is *** *** ?"
+
+
+@pytest.mark.parametrize("place", ["reason", "body", "late in the body"])
+async def test_no_place_of_an_answer_brings_back_a_secret(server, place):
+    """Reason phrase and body are masked before they are cut."""
+    token = "s3cret-token-of-ours"
+    padding = "x" * 210 if place == "late in the body" else ""
+    server.answer = lambda _: web.Response(
+        status=401,
+        reason=token if place == "reason" else "No",
+        text="" if place == "reason" else padding + token,
+    )
+    url = f"{server.url}?apikey=query-secret"
+    async with delivering(url, more=f"auth: {{bearer: {{token: {token}}}}}") as delivery:
+        delivery.put(1)
+        await delivery.until(lambda: not delivery.counters.up)
+        assert "s3cret" not in delivery.sink.health.problem
+
+
+@asynccontextmanager
+async def answering(answer):
+    """Serve what need not be HTTP; yield the URL and the list of requests."""
+    requests = []
+
+    async def serve(reader, writer):
+        head = await reader.readuntil(b"\r\n\r\n")
+        size = int(head.lower().partition(b"content-length:")[2].split()[0])
+        requests.append(await reader.readexactly(size))
+        writer.write(answer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield (
+            f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/?apikey=query-secret",
+            requests,
+        )
+    finally:
+        server.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+    ],
+)
+async def test_an_acceptance_stands_however_its_body_ends(answer):
+    """The sink has said that it has the batch: sending it again would only double it."""
+    async with answering(answer) as (url, requests), delivering(url) as delivery:
+        delivery.put(1)
+        await delivery.settled()
+    assert requests == [b'{"n":1}\n']
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"hello\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000],
+)
+async def test_what_is_no_answer_is_tried_again_and_shows_no_url(answer):
+    """The query of a URL may hold a key."""
+    async with answering(answer) as (url, requests), delivering(url) as delivery:
+        delivery.put(1)
+        await delivery.until(lambda: len(requests) > 2 and not delivery.counters.up)
+        assert delivery.ledger.spooled == 1
+        assert "secret" not in delivery.sink.health.problem
+
+
+async def test_a_sink_that_found_everything_too_large_is_sent_full_batches_again(server):
+    """What a time of 413 has taught is forgotten by and by."""
+    server.answer = lambda _: 413 if len(server.requests) < 12 else 200
+    async with delivering(server.url, more="concurrency: 1") as delivery:
+        delivery.put(*range(64))
+        await delivery.settled()
+        for start in range(64, 64 * 20, 64):
+            delivery.put(*range(start, start + 64))
+        await delivery.settled()
+    assert len(server.requests[-1]) == 64
+    assert sorted(numbers(server)) == list(range(64 * 20))
+
+
+async def test_a_sink_that_comes_and_goes_is_not_logged_each_time(server):
+    """One line for the first failure and one for its end."""
+    server.answer = lambda _: 503 if len(server.requests) % 2 else 200
+    with structlog.testing.capture_logs() as lines:
+        async with delivering(server.url, more="concurrency: 1") as delivery:
+            for number in range(50):
+                delivery.put(number)
+            await delivery.settled()
+    assert [line["event"] for line in lines] == [
+        "sink failing, its batches wait",
+        "sink accepts again",
+    ]
 
 
 async def test_an_endless_answer_is_not_read_to_its_end(server):

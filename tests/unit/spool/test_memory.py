@@ -11,7 +11,7 @@ from collector.spool.memory import MemorySpool
 
 
 def batch(body=b"x" * 10, *, sink="a", events=1, received=0.0):
-    return Batch(sink, body, "none", events, received)
+    return Batch(sink, body, "none", events, len(body), received)
 
 
 class Room:
@@ -96,6 +96,20 @@ async def test_a_split_batch_is_accounted_for_by_its_parts(room):
     assert room.ledger.imbalance() == 0
 
 
+async def test_waiting_for_the_last_batch_outlasts_its_split(room):
+    """A batch that is replaced by its parts is not gone."""
+    room.put(batch(b"x" * 10, events=2))
+    emptied = asyncio.ensure_future(room.spool.emptied())
+    parts = [batch(b"x" * 5), batch(b"x" * 5)]
+    room.spool.split(await room.spool.take("a"), parts)
+    await asyncio.sleep(0)
+    room.spool.finish(parts[0])
+    await asyncio.sleep(0)
+    assert not emptied.done()
+    room.spool.finish(parts[1])
+    await emptied
+
+
 async def test_a_full_spool_closes_the_gate_until_there_is_room(room):
     """It opens with an eighth free, not with the first octet."""
     for _ in range(10):
@@ -130,10 +144,11 @@ async def test_closing_gives_up_what_is_left_and_says_how_much(room):
 async def test_the_age_of_the_backlog_is_that_of_its_oldest(room, monkeypatch):
     """Order of receipt counts, not order of delivery."""
     monkeypatch.setattr("collector.spool.memory.time.time", lambda: 100.0)
-    room.put(batch(received=40.0))
     room.put(batch(received=70.0))
-    first = await room.spool.take("a")
+    room.put(batch(received=40.0))
     second = await room.spool.take("a")
+    first = await room.spool.take("a")
+    assert room.spool.backlog("a").oldest_seconds == 60.0
     room.spool.finish(second)
     assert room.spool.backlog("a").oldest_seconds == 60.0
     room.spool.finish(first)
