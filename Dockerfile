@@ -1,14 +1,13 @@
-# syntax=docker/dockerfile:1
-
 ARG BASE_IMAGE=python:3.11-slim-bookworm
 
 FROM ${BASE_IMAGE} AS build
 WORKDIR /src
 RUN python -m venv /opt/collector
 # The dependencies alone first: they change less often than the code.
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml ./
 RUN python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > requirements.txt \
     && /opt/collector/bin/pip install --no-cache-dir --disable-pip-version-check -r requirements.txt
+COPY README.md LICENSE ./
 COPY collector collector
 RUN /opt/collector/bin/pip install --no-cache-dir --disable-pip-version-check --no-deps . \
     && /opt/collector/bin/python -m compileall -q /opt/collector

@@ -77,8 +77,15 @@ class Transport(StrEnum):
 
 InputFile = Annotated[
     Path | None,
+    typer.Argument(metavar="FILE", help="Input; stdin if not given.", exists=True, dir_okay=False),
+]
+Payloads = Annotated[
+    Path | None,
     typer.Argument(
-        metavar="[FILE]", help="Input; stdin if not given.", exists=True, dir_okay=False
+        metavar="FILE",
+        help="Payloads, one a line; samples if not given.",
+        exists=True,
+        dir_okay=False,
     ),
 ]
 ConfigFile = Annotated[
@@ -89,11 +96,23 @@ ConfigFile = Annotated[
 def main() -> None:
     """Run the command line."""
     try:
-        app()
+        try:
+            app()
+        finally:
+            sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever reads our output has enough, as `head` does. Python would complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever reads our output has enough, as `head` does.
+        _abandon_stdout()
         sys.exit(1)
+    except OSError as error:
+        _abandon_stdout()
+        typer.echo(f"collector: {error}", err=True)
+        sys.exit(1)
+
+
+def _abandon_stdout() -> None:
+    """Give up stdout with what is left in its buffer; Python would complain of that at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_version(asked: bool) -> None:
@@ -131,10 +150,11 @@ def run(
     """Run the daemon until SIGTERM or SIGINT."""
     from collector import service  # noqa: PLC0415 - the other commands do not need its libraries
 
-    first_start = None
     try:
         if config is None:
             loaded, first_start = embedded.load(embedded.DIRECTORY, os.environ)
+            if first_start is not None:
+                typer.echo(first_start.announcement(), err=True)
         else:
             loaded = settings.load(config)
     except ConfigError as error:
@@ -146,7 +166,7 @@ def run(
 
     def started(running: service.Service) -> None:
         if config is None:
-            typer.echo(embedded.what_next(running.admin_address, first_start), err=True)
+            typer.echo(embedded.what_next(running.admin_address, sys.argv[0]), err=True)
 
     try:
         code = service.run(loaded, started)
@@ -262,7 +282,7 @@ def send(
             "HARFANGLAB_INTAKE_KEY or ./collector-data/keys.yaml, else none is sent."
         ),
     ] = None,
-    file: InputFile = None,
+    file: Payloads = None,
 ) -> None:
     """Send sample events, or the payloads of FILE (one a line), with a progress bar."""
     host, port = _host_and_port(to)
@@ -291,6 +311,9 @@ def send(
         except OSError as error:
             progress.stop()
             _fail(f"cannot send to {to}: {error.strerror or error}", 1)
+        except UnicodeError:
+            progress.stop()
+            _fail(f"--to {to!r}: {host!r} is no host name", 2)
     keyless = "" if all(item.key for item in outgoing) else ", without an intake key"
     typer.echo(f"sent {total} messages, {octets} octets, to {to} over {transport}{keyless}")
 

@@ -45,6 +45,11 @@ class FirstStart:
     file: Path
     keys: Mapping[str, str] = field(repr=False)
 
+    def announcement(self) -> str:
+        """Return lines of plain text that show the keys."""
+        lines = [f"Intake keys, kept in {self.file} and shown this once:"]
+        return "\n".join([*lines, *(f"  {name}: {key}" for name, key in self.keys.items())])
+
 
 def load(directory: Path, environ: Mapping[str, str]) -> tuple[Config, FirstStart | None]:
     """Make the embedded default.
@@ -97,27 +102,26 @@ def known_key(intake: str, environ: Mapping[str, str], directory: Path = DIRECTO
         return None
 
 
-def what_next(admin_address: tuple[str, int], first_start: FirstStart | None) -> str:
+def what_next(admin_address: tuple[str, int], program: str) -> str:
     """Say what a user can do with the embedded default, once it runs.
 
     Args:
         admin_address: Host and port of the admin server.
-        first_start: What `load` returned.
+        program: How the collector was called.
 
     Returns:
-        Lines of plain text, with the generated keys on the first start.
+        Lines of plain text.
     """
     host, port = admin_address
     ports = ", ".join(f"tcp {port} ({name})" for name, port in _BOUND_PORTS.items())
-    lines = [
-        f"Listening on {_HOST}: udp and tcp {_PORT} (by intake key), {ports}.",
-        f"The newest events are at http://{host}:{port}/api/inbox",
-    ]
-    if first_start is not None:
-        lines.append(f"Intake keys, kept in {first_start.file} and shown this once:")
-        lines += [f"  {name}: {key}" for name, key in first_start.keys.items()]
-    lines.append("Send samples from another terminal: collector send")
-    return "\n".join(lines)
+    command = f"python -m {__package__}" if program.endswith("__main__.py") else program
+    return "\n".join(
+        [
+            f"Listening on {_HOST}: udp and tcp {_PORT} (by intake key), {ports}.",
+            f"The newest events are at http://{host}:{port}/api/inbox",
+            f"Send samples from another terminal: {command} send",
+        ]
+    )
 
 
 class _Keys(Settings):

@@ -76,7 +76,7 @@ def send(
         sent: called with the octets of each message after it was handed to the kernel.
 
     Raises:
-        OSError: no connection, or it was lost.
+        OSError: no connection, it was lost, or a collector that does not take it has ended it.
     """
     began = time.monotonic()
     with _connect(host, port, transport) as connection:
@@ -85,6 +85,16 @@ def send(
                 time.sleep(max(0.0, began + number / rate - time.monotonic()))
             connection.sendall(frame if transport == "udp" else octet_counted(frame))
             sent(len(frame))
+        if transport == "tcp":
+            _wait_for_end(connection)
+
+
+def _wait_for_end(connection: socket.socket) -> None:
+    """Wait until the collector has read to the end; one that refuses us resets the connection."""
+    connection.shutdown(socket.SHUT_WR)
+    connection.settimeout(CONNECT_SECONDS)
+    while connection.recv(4096):
+        pass
 
 
 def _connect(host: str, port: int, transport: Transport) -> socket.socket:

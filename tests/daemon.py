@@ -120,6 +120,10 @@ class Daemon:
     async def stop(self) -> int:
         """Ask the daemon to stop and return its exit code."""
         self.process.send_signal(signal.SIGTERM)
+        return await self.ended()
+
+    async def ended(self) -> int:
+        """Wait for the daemon to end and return its exit code."""
         async with asyncio.timeout(SECONDS):
             await self.process.wait()
             await self._reader

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import struct
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
@@ -299,13 +300,62 @@ async def test_what_cannot_be_delivered_within_the_grace_period_is_named(tmp_pat
         assert stopped["dropped"] == {"shutdown": 7}
 
 
-async def test_a_second_signal_ends_at_once(tmp_path):
-    """Whoever asks twice does not want to wait."""
-    async with collecting(tmp_path, shutdown_grace="50s") as (daemon, sink):
+@pytest.mark.parametrize("max_wait", ["10ms", "1m"])
+async def test_a_second_signal_ends_at_once(tmp_path, max_wait):
+    """Whoever asks twice does not want to wait; what that costs is named, open batches too."""
+    waiting = {"batch": {"max_wait": max_wait}}
+    async with collecting(tmp_path, sink_settings=waiting, shutdown_grace="50s") as (daemon, sink):
         sink.answer = lambda _: 503
         await send(daemon.address("tcp"), counted(syslog("1")))
-        await daemon.ledger_when(lambda ledger: ledger["spooled"] == 1)
+        await daemon.ledger_when(lambda ledger: ledger["spooled"] + ledger["in_memory"] == 1)
         daemon.process.terminate()
         await daemon.logged("stopping")
         assert await daemon.stop() == 1
         assert daemon.lines[-1]["dropped"] == {"shutdown": 1}
+        assert daemon.lines[-1]["level"] == "error"
+
+
+async def test_stopping_with_a_full_spool_delivers_once_the_sink_accepts(tmp_path):
+    """Listeners that were waiting for room do not come back to life when there is some."""
+    settings = {"spool": {"max_bytes": "64KiB"}, "shutdown_grace": "30s"}
+    async with collecting(tmp_path, sink_settings={"compression": "none"}, **settings) as (
+        daemon,
+        sink,
+    ):
+        sink.answer = lambda _: 503
+        await send(daemon.address("tcp"), counted(*[syslog("z" * 1000)] * 100))
+        await daemon.logged("spool full, listeners stop reading")
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+            for _ in range(20):
+                sender.sendto(syslog("udp"), daemon.address("udp"))
+        daemon.process.terminate()
+        await daemon.logged("stopping")
+        sink.answer = lambda _: 200
+        assert await daemon.ended() == 0
+        assert daemon.lines[-1]["event"] == "stopped"
+        assert daemon.lines[-1]["delivered"] == 120
+        assert [event["message"] for event in sink.events].count("udp") == 20
+
+
+async def test_a_batch_that_must_be_split_is_delivered_at_a_stop(tmp_path):
+    """Its parts are waited for like any other batch."""
+    waiting = {"batch": {"max_wait": "1m"}}
+    async with collecting(tmp_path, sink_settings=waiting) as (daemon, sink):
+        sink.answer = lambda events: 413 if len(events) > 7 else 200
+        await send(daemon.address("tcp"), counted(*(syslog(str(n)) for n in range(100))))
+        await daemon.ledger_when(lambda ledger: ledger["in_memory"] == 100)
+        assert await daemon.stop() == 0
+        assert sorted(int(event["message"]) for event in sink.events) == list(range(100))
+
+
+async def test_connections_reset_before_they_are_accepted_are_no_matter(tmp_path):
+    """Port probes leave no line in the log."""
+    async with collecting(tmp_path) as (daemon, _):
+        linger = struct.pack("ii", 1, 0)
+        for _ in range(300):
+            with socket.create_connection(daemon.address("tcp")) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        await send(daemon.address("tcp"), counted(syslog("after")))
+        await daemon.ledger_when(lambda ledger: ledger["delivered"] == 1)
+        assert [line for line in daemon.lines if line["level"] in ("warning", "error")] == []
+        assert (await daemon.metrics())['collector_connections{listener="tcp"}'] == 0

@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import os
 import signal
 import socket
+import struct
+import subprocess
 import sys
+import threading
 from contextlib import asynccontextmanager
 
 import pytest
@@ -266,6 +270,47 @@ def test_send_says_when_nobody_listens():
     code, _, stderr = call("send", "--to", target, "--key", "k")
     assert code == 1
     assert f"cannot send to {target}: Connection refused" in stderr
+
+
+def test_send_says_when_the_collector_does_not_take_it():
+    """A connection that is reset is no success."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        linger = struct.pack("ii", 1, 0)
+
+        def refuse():
+            connection, _ = server.accept()
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            connection.close()
+
+        thread = threading.Thread(target=refuse)
+        thread.start()
+        code, _, stderr = call("send", "--to", f"127.0.0.1:{server.getsockname()[1]}", "--key", "k")
+        thread.join()
+    assert code == 1
+    assert "cannot send to" in stderr
+
+
+def test_send_names_a_host_that_is_none():
+    """Too long for any name."""
+    code, _, stderr = call("send", "--to", "h" * 70 + ".example:5514")
+    assert code == 2
+    assert "is no host name" in stderr
+
+
+@pytest.mark.parametrize("target", ["/dev/full", "pipe"])
+def test_output_that_nobody_takes_ends_the_command(target):
+    """A full disk is said; a closed pipe is not worth a word. Exit code 1 either way."""
+    command = [sys.executable, "-m", "collector", "schema"]
+    if target == "pipe":
+        reader, writer = os.pipe()
+        os.close(reader)
+    else:
+        writer = os.open(target, os.O_WRONLY)
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert done.returncode == 1
+    assert b"Traceback" not in done.stderr
+    assert (b"No space left on device" in done.stderr) is (target == "/dev/full")
 
 
 def test_run_names_a_configuration_that_is_not_valid(tmp_path):

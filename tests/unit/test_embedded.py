@@ -194,20 +194,24 @@ def test_a_sender_finds_the_keys(directory):
 
 
 def test_the_next_steps_are_told(directory):
-    """With the generated keys on the first start only."""
+    """And the keys apart from them, for the first start only."""
     file = directory / "keys.yaml"
-    lines = what_next(("127.0.0.1", 9514), FirstStart(file, {"harfanglab": "h-key"})).splitlines()
+    first_start = FirstStart(file, {"harfanglab": "h-key"})
+    assert first_start.announcement().splitlines() == [
+        f"Intake keys, kept in {file} and shown this once:",
+        "  harfanglab: h-key",
+    ]
+    lines = what_next(("127.0.0.1", 9514), ".venv/bin/collector").splitlines()
     assert lines == [
         (
             "Listening on 127.0.0.1: udp and tcp 5514 (by intake key), tcp 5515 (cybereason), "
             "tcp 5516 (harfanglab)."
         ),
         "The newest events are at http://127.0.0.1:9514/api/inbox",
-        f"Intake keys, kept in {file} and shown this once:",
-        "  harfanglab: h-key",
-        "Send samples from another terminal: collector send",
+        "Send samples from another terminal: .venv/bin/collector send",
     ]
-    assert what_next(("127.0.0.1", 9514), None).splitlines() == [*lines[:2], lines[4]]
+    lines = what_next(("127.0.0.1", 9514), "/somewhere/collector/__main__.py").splitlines()
+    assert lines[-1] == "Send samples from another terminal: python -m collector send"
 
 
 def test_a_first_start_is_printed_without_its_keys(directory):
