@@ -120,7 +120,7 @@ class ListenerSettings(Settings):
 
 
 class IntakeSettings(Settings):
-    """One kind of events: how its messages are recognised, read and forwarded."""
+    """One kind of events: how its messages are recognized, read and forwarded."""
 
     name: Annotated[str, LABEL]
     """The intake's name in logs and metrics; unique."""

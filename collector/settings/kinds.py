@@ -222,7 +222,7 @@ def _read_url(value: object) -> str:
     if not is_complete:
         raise KindError("is not a complete http or https URL")
     if "@" in parts.netloc:
-        raise KindError("holds a user name or a password, which belong into auth.basic")
+        raise KindError("holds a user name or a password, which belong in auth.basic")
     return url
 
 

@@ -259,7 +259,7 @@ def test_all_problems_of_a_file_are_told_at_once():
             "accepted: an address or a network, such as 10.0.0.0/8 or 2001:db8::/32"
         ),
         (
-            "sinks[0].url: holds a user name or a password, which belong into auth.basic; "
+            "sinks[0].url: holds a user name or a password, which belong in auth.basic; "
             "accepted: http://… or https://… without user name and password, or inbox:"
         ),
         (

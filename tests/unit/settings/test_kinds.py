@@ -132,8 +132,8 @@ INCOMPLETE = "is not a complete http or https URL"
 @pytest.mark.parametrize(
     ("url", "wrong"),
     [
-        ("https://u:s3cret@h/", "holds a user name or a password, which belong into auth.basic"),
-        ("https://s3cret@h/", "holds a user name or a password, which belong into auth.basic"),
+        ("https://u:s3cret@h/", "holds a user name or a password, which belong in auth.basic"),
+        ("https://s3cret@h/", "holds a user name or a password, which belong in auth.basic"),
         ("s3cret", INCOMPLETE),
         ("ftp://h/s3cret", INCOMPLETE),
         ("https:///s3cret", INCOMPLETE),
