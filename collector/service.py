@@ -31,6 +31,7 @@ from collector.metrics import IntakeStats, ListenerStats, MetricsCollector, Sink
 from collector.parsers import build
 from collector.pipeline import Intake, Pipeline
 from collector.routing import Router
+from collector.settings.secret_files import SecretFileError
 from collector.sinks.http import HttpSink
 from collector.spool.memory import MemorySpool
 from collector.syslog.message import KeyName
@@ -54,10 +55,17 @@ class Service:
 
     Args:
         config: the settings.
+
+    Raises:
+        StartError: the admin server's token can no longer be read.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        try:
+            admin_token = config.admin.read_token()
+        except SecretFileError as error:
+            raise StartError(str(error)) from error
         self._started = time.time()
         self._listening = False
         ledger = Ledger()
@@ -74,7 +82,7 @@ class Service:
         self._admin = AdminServer(
             config.admin.host,
             config.admin.port,
-            token=config.admin.read_token(),
+            token=admin_token,
             daemon=self,
             registry=self._registry(),
             inbox=self._inbox,
@@ -175,17 +183,18 @@ class Service:
         """Start everything, listeners last.
 
         Raises:
-            StartError: an address cannot be bound; what had been started is stopped again.
+            StartError: an address cannot be bound, or a secret file that could be read a moment ago
+            no longer can; what had been started is stopped again.
         """
         raise_file_limit()
         try:
             await self._start_admin()
             self._start_sinks()
             await self._start_listeners()
-        except StartError:
+        except (StartError, SecretFileError) as error:
             await self._stop_listeners()
             await self._wind_down()
-            raise
+            raise StartError(str(error)) from error
         self._listening = True
         if self._inbox is not None:
             log.warning("events are kept in the inbox, in memory only; a sink's url forwards them")

@@ -8,10 +8,12 @@ socket is not read; the kernel's buffer fills, and what it drops it counts.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from contextlib import suppress
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import structlog
@@ -39,6 +41,7 @@ SO_MEMINFO = 55
 SO_RCVBUFFORCE = 33
 MEMINFO_WORDS = 9
 MEMINFO_DROPS = 8
+TABLE_INODE = 9  # column of /proc/net/udp; the last one is drops
 
 log = structlog.get_logger(__name__)
 
@@ -181,9 +184,22 @@ class UdpListener:
         """Return the datagrams dropped by the kernel, or None where it does not say."""
         try:
             words = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * MEMINFO_WORDS)
-        except OSError:
-            return None
-        if len(words) < 4 * MEMINFO_WORDS:
-            return None
-        drops: int = struct.unpack(f"={MEMINFO_WORDS}I", words[: 4 * MEMINFO_WORDS])[MEMINFO_DROPS]
+            drops: int = struct.unpack(f"={MEMINFO_WORDS}I", words)[MEMINFO_DROPS]
+        except (OSError, struct.error):
+            return drops_in_table(self._socket)
         return drops
+
+
+def drops_in_table(bound: socket.socket) -> int | None:
+    """Return the drops of a UDP socket as the kernel's table of sockets has them (proc(5)).
+
+    Returns:
+        The count; None where there is no such table or the socket is not in it.
+    """
+    inode = str(os.fstat(bound.fileno()).st_ino)
+    table = Path("/proc/net/udp6" if bound.family == socket.AF_INET6 else "/proc/net/udp")
+    try:
+        rows = [line.split() for line in table.read_text().splitlines()[1:]]
+    except OSError:
+        return None
+    return next((int(row[-1]) for row in rows if row[TABLE_INODE] == inode), None)

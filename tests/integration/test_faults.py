@@ -209,6 +209,36 @@ async def test_other_networks_are_not_let_in(tmp_path):
         assert metrics[key] == 1
 
 
+async def test_one_listener_serves_both_families(tmp_path):
+    """On `::`; an IPv4 sender is known by its IPv4 address."""
+    both = {"host": "::", "port": 0}
+    settings = {
+        "listeners": [
+            {"name": "tcp", "transport": "tcp", **both},
+            {"name": "udp", "transport": "udp", **both},
+        ],
+        "intakes": [
+            {"name": "four", "parser": "raw", "sources": ["127.0.0.1"]},
+            {"name": "six", "parser": "raw", "sources": ["::1"]},
+        ],
+    }
+    async with collecting(tmp_path, **settings) as (daemon, sink):
+        for host, family in (("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)):
+            await send((host, daemon.address("tcp")[1]), f"tcp {host}\n".encode())
+            with socket.socket(family, socket.SOCK_DGRAM) as sender:
+                sender.sendto(f"udp {host}".encode(), (host, daemon.address("udp")[1]))
+        await daemon.ledger_when(lambda ledger: ledger["delivered"] == 4)
+        metrics = await daemon.metrics()
+    assert sorted(event["message"] for event in sink.events) == [
+        "tcp 127.0.0.1",
+        "tcp ::1",
+        "udp 127.0.0.1",
+        "udp ::1",
+    ]
+    for intake in ("four", "six"):
+        assert metrics[f'collector_events_total{{intake="{intake}",outcome="ok"}}'] == 2
+
+
 @pytest.mark.slow
 async def test_a_sink_that_answers_503_for_a_while_costs_nothing(tmp_path, in_full):
     """Messages go on arriving meanwhile; all are delivered once it accepts."""

@@ -8,6 +8,7 @@ import structlog
 
 from collector.listeners import udp
 from collector.listeners.udp import UdpListener
+from collector.routing import Router
 from collector.syslog.framing import CutFrame
 
 
@@ -108,6 +109,24 @@ async def test_what_the_kernel_drops_is_counted(receiving, stats):
         dropped = stats.kernel_drops()
         assert 0 < dropped < 500
     assert stats.kernel_drops() == dropped
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+async def test_where_the_socket_does_not_say_the_table_of_sockets_does(
+    host, stats, listener_settings
+):
+    """Both say the same of one socket; a socket that is in no table is unknown."""
+    settings = listener_settings("udp", ", receive_buffer: 4KiB").model_copy(update={"host": host})
+    listener = UdpListener(settings, None, Router({}, {}, []), stats)
+    await listener.start()
+    listener.pause()
+    with socket.socket(listener._socket.family, socket.SOCK_DGRAM) as sender:
+        for _ in range(500):
+            sender.sendto(b"x" * 1000, listener.address)
+    assert udp.drops_in_table(listener._socket) == stats.kernel_drops() > 0
+    listener._socket.close()
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
+        assert udp.drops_in_table(other) is None
 
 
 async def test_a_receive_buffer_the_kernel_does_not_grant_names_the_sysctl(receiving, monkeypatch):
