@@ -15,6 +15,14 @@ def pytest_configure(config):
     settings.load_profile("searching" if slow else "repeatable")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Count property tests among those that can run for longer."""
+    for item in items:
+        if getattr(item.function, "is_hypothesis_test", False):
+            item.add_marker("slow")
+
+
 def pytest_asyncio_loop_factories():
     """Run asynchronous tests on the loop that the daemon runs on."""
     return {"uvloop": uvloop.new_event_loop}

@@ -322,7 +322,7 @@ class TestProperties:
     @given(
         st.dictionaries(
             st.from_regex(r"[A-Za-z0-9_.-]{1,8}(\[[0-9]\])?", fullmatch=True),
-            st.text().map(lambda value: value.strip(" \t")),
+            st.text().map(lambda value: value.strip(" \t\0")),
         )
     )
     def test_what_is_escaped_by_the_book_comes_back(self, pairs):
