@@ -106,7 +106,7 @@ _ZONES: Final = {
 # RFC 3164 section 4.1.2 with what is found in the field: a day of one digit after one blank or
 # two, a year before or after the time, a fraction, a zone, and the colon that Cisco ends it with.
 _BSD_STAMP: Final = re.compile(
-    rb" ?(?!(?i:feb)  ?3|(?i:apr|jun|sep|nov)  ?31)(?P<month>(?i:%b))" % b"|".join(_MONTHS)
+    rb" ?(?!(?i:feb)  ?3[01]|(?i:apr|jun|sep|nov)  ?31)(?P<month>(?i:%b))" % b"|".join(_MONTHS)
     + rb"  ?(?P<day>3[01]|[12][0-9]|0?[1-9])"
     + rb"(?: (?P<year>[0-9]{4}))?"
     + rb" (?P<hour>2[0-3]|[01]?[0-9]):(?P<minute>[0-5][0-9]):(?P<second>[0-5][0-9]|60)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calendar import monthrange
 from dataclasses import FrozenInstanceError
 from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
@@ -568,6 +569,12 @@ class TestRfc3164:
             (b"Oct 11 2003 22:14:15:", at(2003, 10, 11, 22, 14, 15)),
             (b"Oct 11 22:14:60", at(2024, 10, 11, 22, 15)),
             (b"Feb 29 2023 22:14:15", None),
+            (b"Feb 3 22:14:15", at(2024, 2, 3, 22, 14, 15)),
+            (b"Feb  3 22:14:15", at(2024, 2, 3, 22, 14, 15)),
+            (b"Feb 03 22:14:15", at(2024, 2, 3, 22, 14, 15)),
+            (b"Apr  3 22:14:15", at(2024, 4, 3, 22, 14, 15)),
+            (b"Apr 30 22:14:15", at(2024, 4, 30, 22, 14, 15)),
+            (b"Mar 31 22:14:15", at(2024, 3, 31, 22, 14, 15)),
             (b"Oct 11 22:14:15 +24:00", None),
             (b"2003-10-11T22:14:15.003Z", SENT),
             (b"2003-10-12t00:14:15.003+0200", SENT),
@@ -609,6 +616,7 @@ class TestRfc3164:
             "Oct 11 22:14:15\thost su: x",
             "Oct 11 03 22:14:15 host su: x",
             "Feb 30 22:14:15 host su: x",
+            "Feb 31 22:14:15 host su: x",
             "Apr 31 22:14:15 host su: x",
             "nov 31 22:14:15 host su: x",
             "2003-13-11T22:14:15 host su: x",
@@ -1316,3 +1324,20 @@ def test_a_timestamp_comes_back_as_it_was_sent(instant: datetime, minutes: int) 
     stamp = sent.isoformat().encode()
     assert parse(b"<34>1 " + stamp + b" h a p m - x", now=NOW).timestamp == sent
     assert parse(b"<34>" + stamp + b" h a: x", now=NOW).timestamp == sent
+
+
+@pytest.mark.parametrize("month", range(1, 13))
+def test_every_day_of_a_leap_year_is_a_date_and_no_other_is(month: int) -> None:
+    """In the form of RFC 3164 and in ISO 8601; what is no date is text."""
+    name = datetime(2024, month, 1).strftime("%b")  # noqa: DTZ001 - only its name is used
+    last = monthrange(2024, month)[1]
+    for day in range(1, 32):
+        for stamp in (f"{name} {day:2} 2024 01:02:03", f"2024-{month:02}-{day:02}T01:02:03"):
+            found = parse(f"<34>{stamp} host su: x".encode(), now=NOW)
+            if day <= last:
+                assert found.timestamp == at(2024, month, day, 1, 2, 3), stamp
+                assert (found.hostname, found.message) == ("host", "x")
+            elif stamp.startswith(name):
+                assert found.message == f"{stamp} host su: x"
+            else:
+                assert found.timestamp is None
