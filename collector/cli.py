@@ -31,7 +31,7 @@ from collector.syslog.framing import Framer, trim_datagram
 from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 app = typer.Typer(
     name="collector",
@@ -238,31 +238,16 @@ def header(file: InputFile = None) -> None:
     Line ends and NULs at the end of a message are left out, as they are of a datagram.
     """
     now = datetime.now(UTC)
-    failures = 0
-    for line in streams.lines(file):
-        try:
-            found = message.parse(trim_datagram(streams.octets(line)), now=now)
-        except ParseError as error:
-            streams.write(orjson.dumps({"error": str(error)}))
-            failures += 1
-        else:
-            streams.write(orjson.dumps(_header_fields(found)))
-    raise typer.Exit(int(failures > 0))
+    _read_lines(
+        file,
+        lambda octets: _header_fields(message.parse(trim_datagram(octets), now=now)),
+    )
 
 
 @app.command("cef")
 def cef_(file: InputFile = None) -> None:
     """Read CEF payloads, each line a JSON string, into header fields and extensions."""
-    failures = 0
-    for line in streams.lines(file):
-        try:
-            found = cef.parse(streams.octets(line).decode("utf-8", "replace"))
-        except ParseError as error:
-            streams.write(orjson.dumps({"error": str(error)}))
-            failures += 1
-        else:
-            streams.write(orjson.dumps(found._asdict()))
-    raise typer.Exit(int(failures > 0))
+    _read_lines(file, lambda octets: cef.parse(octets.decode("utf-8", "replace"))._asdict())
 
 
 @app.command()
@@ -328,6 +313,19 @@ def _fail(text: str, code: int) -> NoReturn:
     """End the command with a message."""
     typer.echo(text, err=True)
     raise typer.Exit(code)
+
+
+def _read_lines(file: Path | None, read: Callable[[bytes], dict[str, Any]]) -> NoReturn:
+    """Write what `read` makes of each line's JSON string, or the error; then end the command."""
+    failures = 0
+    for line in streams.lines(file):
+        try:
+            found = read(streams.octets(line))
+        except ParseError as error:
+            found = {"error": str(error)}
+            failures += 1
+        streams.write(orjson.dumps(found))
+    raise typer.Exit(int(failures > 0))
 
 
 def _header_fields(found: message.Message) -> dict[str, Any]:

@@ -237,10 +237,7 @@ class MetricsCollector(Collector):
             "events_dropped",
             "Copies accepted and then given up, by reason.",
             ("reason",),
-            (
-                ((reason,), count)
-                for reason, count in {**dict.fromkeys(DROPPED, 0), **ledger.dropped}.items()
-            ),
+            (((reason,), count) for reason, count in _complete(ledger.dropped, DROPPED).items()),
         )
 
     def _spooled(self) -> Iterator[Metric]:
@@ -336,7 +333,12 @@ def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Samples) -> G
 def _by_reason(
     counters: Iterable[tuple[str, Mapping[str, int]]], known: Iterable[str] = ()
 ) -> Samples:
-    """Yield a sample for each name and each key of its counter, with 0 for keys not yet there."""
+    """Yield a sample for each name and each key of its counter, the known keys in any case."""
     for name, counter in counters:
-        for reason, count in {**dict.fromkeys(known, 0), **counter}.items():
+        for reason, count in _complete(counter, known).items():
             yield (name, reason), count
+
+
+def _complete(counter: Mapping[str, int], known: Iterable[str]) -> dict[str, int]:
+    """Return a counter with 0 for each known key that is not yet there."""
+    return {**dict.fromkeys(known, 0), **counter}

@@ -91,7 +91,8 @@ class Service:
         self._sinks: list[HttpSink] = []
         self._sessions: list[aiohttp.ClientSession] = []
         self._deliveries: list[asyncio.Task[None]] = []
-        self.failed = asyncio.Event()
+        self.stop_asked = asyncio.Event()
+        self.failed = False
         self.listeners: dict[str, TcpListener | UdpListener] = {}
 
     # What the admin server asks.
@@ -206,8 +207,7 @@ class Service:
         log.info("stopping", grace_seconds=self._config.shutdown_grace)
         try:
             await self._stop_listeners()
-            for batcher in self._batchers.values():
-                batcher.flush()
+            self._flush()
             for sink in self._sinks:
                 sink.hurry()
             with suppress(TimeoutError):
@@ -217,10 +217,13 @@ class Service:
             self._give_up_rest()
             await self._wind_down()
 
-    def _give_up_rest(self) -> None:
-        """Account for what could not be delivered, and say so."""
+    def _flush(self) -> None:
         for batcher in self._batchers.values():
             batcher.flush()
+
+    def _give_up_rest(self) -> None:
+        """Account for what could not be delivered, and say so."""
+        self._flush()
         lost = self._spool.close()
         ledger = self.stats.ledger.as_dict()
         if lost:
@@ -278,7 +281,8 @@ class Service:
                 task=delivery.get_name(),
                 exc_info=delivery.exception(),
             )
-            self.failed.set()
+            self.failed = True
+            self.stop_asked.set()
 
     async def _start_listeners(self) -> None:
         router = self._router()
@@ -384,16 +388,12 @@ async def serve(config: Config, started: Callable[[Service], None] = lambda _: N
         StartError: the daemon cannot start.
     """
     loop = asyncio.get_running_loop()
-    asked = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, asked.set)
     service = Service(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, service.stop_asked.set)
     await service.start()
     started(service)
-    reasons = [loop.create_task(event.wait()) for event in (asked, service.failed)]
-    await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
-    for reason in reasons:
-        reason.cancel()
+    await service.stop_asked.wait()
     stopping = loop.create_task(service.stop())
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.cancel)
@@ -401,7 +401,7 @@ async def serve(config: Config, started: Callable[[Service], None] = lambda _: N
         await stopping
     except asyncio.CancelledError:
         return 1
-    return int(service.failed.is_set())
+    return int(service.failed)
 
 
 def run(config: Config, started: Callable[[Service], None] = lambda _: None) -> int:

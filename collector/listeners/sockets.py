@@ -6,6 +6,10 @@ import asyncio
 import socket
 from contextlib import suppress
 
+# When the daemon stops, what senders had sent before they could know still gets in: reading goes on
+# until there is no more, for this long if senders go on.
+DRAIN_SECONDS = 1.0
+
 TCP_KEEPALIVE_IDLE_SECONDS = 60
 TCP_KEEPALIVE_INTERVAL_SECONDS = 15
 TCP_KEEPALIVE_PROBES = 4

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
-from collector.listeners.sockets import bind, keep_alive
+from collector.listeners.sockets import DRAIN_SECONDS, bind, keep_alive
 from collector.logs import Reports
 from collector.pipeline import Origin
 from collector.routing import peer_address, within
@@ -34,9 +34,7 @@ BACKLOG = 1024
 READ_OCTETS = 32 * 1024
 MAX_SWEEP_SECONDS = 1.0
 
-# When the daemon stops, senders get this long to go quiet before their connections are closed, so
-# that what they had sent before they saw the end of the stream still gets in.
-DRAIN_SECONDS = 1.0
+# At a stop, a connection is closed after DRAIN_SECONDS or once all were quiet for this long.
 QUIET_SECONDS = 0.1
 
 log = structlog.get_logger(__name__)
@@ -198,7 +196,7 @@ class Connection(asyncio.BufferedProtocol):
             transport.abort()
         elif self._listener.paused:
             # uvloop starts reading after this call, whatever is asked within it.
-            self._loop.call_soon(self._join_pause)
+            self._loop.call_soon(self._follow_listener)
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's signature
         """Return where a read is to be put."""
@@ -211,10 +209,13 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._receive(bytes(memoryview(self._listener.buffer)[:nbytes]), origin)
         self._transport.pause_reading()
-        self._loop.call_soon(self._read_on)
+        self._loop.call_soon(self._follow_listener)
 
-    def _read_on(self) -> None:
-        if not self._listener.paused:
+    def _follow_listener(self) -> None:
+        """Read, or do not, as the listener does."""
+        if self._listener.paused:
+            self._transport.pause_reading()
+        else:
             self._transport.resume_reading()
 
     def _receive(self, data: bytes, origin: Origin) -> None:
@@ -256,10 +257,6 @@ class Connection(asyncio.BufferedProtocol):
         if self._frame_began is not None:
             self._frame_began = now
         self._transport.resume_reading()
-
-    def _join_pause(self) -> None:
-        if self._listener.paused:
-            self.pause()
 
     def announce_end(self) -> None:
         """Let the sender see that we are leaving, and still read what it sent."""

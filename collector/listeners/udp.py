@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from collector.listeners.sockets import bind
+from collector.listeners.sockets import DRAIN_SECONDS, bind
 from collector.logs import Reports
 from collector.pipeline import Origin
 from collector.routing import peer_address, within
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 MAX_DATAGRAM = 65_535
 MAX_DATAGRAMS_PER_WAKE = 256
 MAX_KNOWN_PEERS = 4096
-# At a stop, what the kernel still holds is taken, for this long if senders go on.
-DRAIN_SECONDS = 1.0
 
 # linux/socket.h; the socket module has no names for these.
 SO_MEMINFO = 55

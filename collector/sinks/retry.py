@@ -74,6 +74,10 @@ class Backoff:
         initial: upper limit of the first delay, in seconds.
         maximum: upper limit of every delay, in seconds, whatever the sink asks for.
         rng: source of the jitter.
+
+    Attributes:
+        maximum: may be lowered, as before a stop.
+        failures: since the last success.
     """
 
     def __init__(self, initial: float, maximum: float, rng: random.Random) -> None:
