@@ -2,40 +2,37 @@
 
 A parser is compiled once, for a vendor and a profile, and then called for every message. It raises
 `ParseError` for what it cannot read and nothing else; `pipeline_error` makes an event of that.
-Adding a vendor is one module with a table and a ``build`` function, and one line in `PARSERS`.
+Adding a vendor is one module with a `Vendor`, and one line in `PARSERS`.
 """
 
-from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final
 
-from collector.parsers import cybereason, harfanglab
-from collector.parsers.base import Event, ParseError, Parser, Profile
+from collector.parsers import cybereason, harfanglab, raw
+from collector.parsers.base import PROFILES, Event, ParseError, Parser, Profile
 from collector.parsers.text import well_formed
+from collector.parsers.vendor import Vendor
 
 __all__ = [
     "PARSERS",
+    "PROFILES",
     "Event",
     "ParseError",
     "Parser",
     "Profile",
+    "Vendor",
     "build",
     "pipeline_error",
 ]
 
-
-def _build_raw(_profile: Profile) -> Parser:
-    return lambda raw: _with_message(raw, {"event": {"kind": "event"}})
-
-
-PARSERS: Final[Mapping[str, Callable[[Profile], Parser]]] = MappingProxyType(
+PARSERS: Final = MappingProxyType(
     {
-        "cybereason": cybereason.build,
-        "harfanglab": harfanglab.build,
-        "raw": _build_raw,
+        "cybereason": cybereason.VENDOR,
+        "harfanglab": harfanglab.VENDOR,
+        "raw": raw.VENDOR,
     }
 )
-"""Each parser by the name it has in the configuration and on the command line."""
+"""Each vendor by the name its parser has in the configuration and on the command line."""
 
 
 def build(name: str, profile: Profile = "documented") -> Parser:
@@ -48,7 +45,7 @@ def build(name: str, profile: Profile = "documented") -> Parser:
     Raises:
         KeyError: there is no such parser.
     """
-    return PARSERS[name](profile)
+    return PARSERS[name].parser(profile)
 
 
 def pipeline_error(raw: str, error: ParseError) -> Event:
@@ -58,14 +55,8 @@ def pipeline_error(raw: str, error: ParseError) -> Event:
         raw: the text of the message; it is kept whole.
         error: why it could not be read.
     """
-    return _with_message(
-        raw,
-        {
-            "event": {"kind": "pipeline_error"},
-            "error": {"message": error.detail, "code": error.reason},
-        },
-    )
-
-
-def _with_message(raw: str, event: Event) -> Event:
+    event: Event = {
+        "event": {"kind": "pipeline_error"},
+        "error": {"message": error.detail, "code": error.reason},
+    }
     return {"message": well_formed(raw), **event} if raw else event

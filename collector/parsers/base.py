@@ -1,7 +1,7 @@
 """What every parser is made of: its types and its one exception."""
 
 from collections.abc import Callable
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 Event = dict[str, Any]
 """A normalized event: nested dicts, ready for ``orjson.dumps`` without options.
@@ -14,6 +14,8 @@ Parser = Callable[[str], Event]
 
 Profile = Literal["documented", "ecs"]
 """The shape of the events: that of the integration documentation, or that of current ECS."""
+
+PROFILES: Final[tuple[Profile, ...]] = get_args(Profile)
 
 _MAX_DETAIL: Final = 200
 """Characters of an error's detail: it goes into an event and into the log."""

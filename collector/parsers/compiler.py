@@ -11,21 +11,38 @@ The source can be read (`write_source`) and stands in `linecache`, so that trace
 import keyword as python_keyword
 import linecache
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any, Final, cast
 
 from collector.parsers.base import Event, Profile
-from collector.parsers.conditions import Condition
+from collector.parsers.conditions import NAMESPACE, Condition, Read
 from collector.parsers.convert import keyword
-from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, select
+from collector.parsers.mapping import WHOLE_INPUT, Rule, Table
 
 Mapper = Callable[[str, dict[str, Any]], Event]
 """Takes the message text and its fields; returns the event. It never raises."""
 
+Note = Callable[[Rule, str], None]
+"""Is told of each field that is set: by which rule, and from which of its sources."""
+
+Tracer = Callable[[str, dict[str, Any], Note], Event]
+"""A `Mapper` that says what it does."""
+
 _NO_FIELDS: Final[dict[str, Any]] = {}  # stands for what should be an object and is not
+_FIRST: Final = "[0]"  # ends the name of a list in a path, for its first entry
 _EVERYWHERE: Final = -1  # the home of a branch that more than one group of rules uses
+
+
+def _first(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and value else None
+
+
+_NAMESPACE: Final[Mapping[str, Any]] = MappingProxyType(
+    {**NAMESPACE, "NO_FIELDS": _NO_FIELDS, "first": _first}
+)
 
 
 def compile_table(table: Table, profile: Profile) -> Mapper:
@@ -34,12 +51,25 @@ def compile_table(table: Table, profile: Profile) -> Mapper:
     Raises:
         ValueError: the table makes a field both a value and an object.
     """
-    function = _Function(table, profile)
+    return cast("Mapper", _compile(_Function(table, profile)))
+
+
+def compile_tracer(table: Table, profile: Profile) -> Tracer:
+    """Turn a table into a function that also says which rule set which field.
+
+    It is the function of `compile_table` with a line added to each assignment: what it tells is
+    what happened.
+    """
+    return cast("Tracer", _compile(_Function(table, profile, traced=True)))
+
+
+def _compile(function: "_Function") -> Callable[..., Event]:
     source = function.write()
-    filename = _remember(f"<mapping {table.name} {profile}>", source)
-    namespace = {"__name__": __name__, "NO_FIELDS": _NO_FIELDS} | function.conversions
+    filename = _remember(f"<mapping {function.title}>", source)
+    namespace = {"__name__": __name__, **_NAMESPACE, **function.conversions}
+    namespace["RULES"] = function.noted
     exec(compile(source, filename, "exec"), namespace)  # noqa: S102 - our own tables, no input
-    return cast("Mapper", namespace[function.name])
+    return cast("Callable[..., Event]", namespace[function.name])
 
 
 def write_source(table: Table, profile: Profile) -> str:
@@ -100,12 +130,29 @@ def _gather(rules: Iterable[Rule]) -> list[_Group]:
     last_writer_of: dict[str, int] = {}
     for rule in rules:
         index = last_group_of.get(rule.when, -1)
-        if index < 0 or index < last_writer_of.get(rule.target, -1):
+        if index < max(last_writer_of.get(place, -1) for place in _places(rule.target)):
+            index = -1
+        if index < 0:
             index = last_group_of[rule.when] = len(groups)
             groups.append(_Group(rule.when, inferred=False, rules=[]))
         groups[index].rules.append(rule)
         last_writer_of[rule.target] = index
+        for parent in _parents(rule.target):
+            last_writer_of[f"{parent}*"] = index
     return groups
+
+
+def _places(target: str) -> Iterator[str]:
+    """Yield the keys under which `_gather` finds who else writes a field.
+
+    ``a.b`` is written by the rules for ``a.b`` and ``a.*``; ``a.*`` by those for anything in ``a``.
+    """
+    parent = target.rpartition(".")[0]
+    if target.endswith(".*"):
+        yield f"{parent}*"
+    else:
+        yield target
+        yield f"{parent}.*"
 
 
 def _gather_inferred(rules: Iterable[Rule], known: set[str]) -> list[_Group]:
@@ -117,14 +164,18 @@ def _gather_inferred(rules: Iterable[Rule], known: set[str]) -> list[_Group]:
     """
     groups: list[_Group] = []
     for rule in rules:
-        sources = tuple(source for source in rule.sources if source in known)
+        sources = tuple(source for source in rule.sources if _is_known(source, known))
         if rule.sources and not sources:
             continue
         if not groups or groups[-1].when != rule.when or groups[-1].changes_its_condition():
             groups.append(_Group(rule.when, inferred=True, rules=[]))
         groups[-1].rules.append(replace(rule, source=sources))
-        known.add(rule.target)
+        known.update(rule.fields)
     return groups
+
+
+def _is_known(field: str, known: set[str]) -> bool:
+    return field in known or f"{field.rpartition('.')[0]}.*" in known
 
 
 def _parents(path: str) -> Iterator[str]:
@@ -154,7 +205,8 @@ class _Names:
     """Python names, each given out once."""
 
     def __init__(self) -> None:
-        self._taken = {"text", "fields", "out", "value", "type", "str", "dict", "NO_FIELDS"}
+        self._taken = {"text", "fields", "note", "out", "value", "type", "str", "dict", "RULES"}
+        self._taken |= {*_NAMESPACE}
 
     def new(self, wanted: str) -> str:
         name = re.sub(r"\W", "_", wanted)
@@ -173,17 +225,22 @@ class _Function:
     once: in the group of rules that alone uses it, otherwise at the start of the function.
 
     Attributes:
+        title: what it is made of.
         name: the name of the function.
         conversions: the globals it calls.
+        noted: the rules that a traced function tells of, by number.
     """
 
-    def __init__(self, table: Table, profile: Profile) -> None:
-        self._title = f"Table {table.name}, profile {profile}."
+    def __init__(self, table: Table, profile: Profile, *, traced: bool = False) -> None:
+        self.title = f"{table.name} {profile}{' traced' if traced else ''}"
+        self._docstring = f"Table {table.name}, profile {profile}."
         self._flat = table.flat
-        rules = select(table.rules, profile)
-        known = {rule.target for rule in rules}
+        self._traced = traced
+        self.noted: list[Rule] = []
+        rules = table.rows(profile)
+        known = {field for rule in rules for field in rule.fields}
         self._groups = _gather(rules)
-        self._groups += _gather_inferred(select(table.inferred, profile), known)
+        self._groups += _gather_inferred(table.inferred_rows(profile), known)
         _check_targets(known)
 
         names = _Names()
@@ -222,6 +279,8 @@ class _Function:
         for _, path in self._output_uses():
             for parent in _parents(path):
                 fields[parent].add(path)
+                if path.endswith(".*"):
+                    fields[parent].add(f"{path} and more")
         read = {
             parent
             for group in self._groups
@@ -237,22 +296,26 @@ class _Function:
 
     def write(self) -> str:
         """Write the whole function."""
+        groups = [
+            line for index, group in enumerate(self._groups) for line in self._group(index, group)
+        ]
         body = [
-            f'"""{self._title}"""',
+            f'"""{self._docstring}"""',
             "out = {}",
             *self._open(_EVERYWHERE),
-            *self._decide(),
+            *(f"{name} = {self._get(path)}" for path, name in self._deciding.items()),
+            *groups,
+            *self._close(_EVERYWHERE),
+            "return out",
         ]
-        for index, group in enumerate(self._groups):
-            body += self._group(index, group)
-        body += [*self._close(_EVERYWHERE), "return out"]
-        return "\n".join([f"def {self.name}(text, fields):", *_indent(body), ""])
+        arguments = "text, fields, note" if self._traced else "text, fields"
+        return "\n".join([f"def {self.name}({arguments}):", *_indent(body), ""])
 
     def _open(self, home: int) -> Iterator[str]:
         """Fetch the input branches and make the output branches that have this home."""
         for path, name in self._input_names.items():
             if self._inputs[path] == home:
-                yield f"{name} = {self._read_input(path)}"
+                yield f"{name} = {self._get(path)}"
                 yield f"if type({name}) is not dict:"
                 yield f"    {name} = NO_FIELDS"
         for path, name in self._output_names.items():
@@ -266,54 +329,48 @@ class _Function:
                 yield f"if {name}:"
                 yield f"    {self._assign(path, name)}"
 
-    def _decide(self) -> Iterator[str]:
-        """Read the fields that conditions ask for, each once."""
-        for group in self._groups:
-            if group.when is None or group.inferred:
-                continue
-            for path in group.when.paths:
-                if path not in self._deciding:
-                    expression = self._read_input(path)
-                    self._deciding[path] = self._names.new(path)
-                    yield f"{self._deciding[path]} = {expression}"
-
     def _group(self, index: int, group: _Group) -> Iterator[str]:
-        read = self._read_output if group.inferred else self._read_input
         body = [*self._open(index)]
         for _, rules in groupby(group.rules, key=lambda rule: (rule.target, rule.convert)):
-            body += self._rules([*rules], read, inferred=group.inferred)
+            body += self._rules([*rules], inferred=group.inferred)
         body += self._close(index)
         if group.when is None:
             yield from body
         else:
+            read = self._get_output if group.inferred else self._decide
             yield f"if {group.when.write(read)}:  # {group.when}"
             yield from _indent(body)
 
-    def _rules(
-        self, rules: list[Rule], read: Callable[[str], str], *, inferred: bool
-    ) -> Iterator[str]:
+    def _rules(self, rules: list[Rule], *, inferred: bool) -> Iterator[str]:
         """Write the lines of neighbours with the same target and conversion."""
-        target, convert = rules[0].target, rules[0].convert
-        if convert.joint:
-            # The last one that yields a value counts: it is tried first.
-            calls = [
-                f"(value := {self._conversion_names[convert]}"
-                f"({', '.join(read(path) for path in rule.sources)})) is not None"
-                for rule in reversed(rules)
-            ]
-            yield f"if {' or '.join(calls)}:"
-            yield f"    {self._assign(target, 'value')}"
+        if rules[0].convert.joint:
+            yield from self._joint(rules, self._get_output if inferred else self._get)
             return
         for rule in rules:
             if rule.constant is not None:
                 constant = rule.constant if isinstance(rule.constant, str) else [*rule.constant]
-                yield self._assign(target, repr(constant))
+                yield from self._set(rule, repr(constant), "")
             elif rule.source == WHOLE_INPUT:
-                yield self._assign(target, "text")
+                yield from self._set(rule, "text", WHOLE_INPUT)
             else:
                 # The first source that yields a value counts: it is written last.
                 for path in reversed(rule.sources):
                     yield from self._copy(rule, path, inferred=inferred)
+
+    def _joint(self, rules: list[Rule], read: Read) -> Iterator[str]:
+        calls = [
+            f"(value := {self._conversion_names[rule.convert]}"
+            f"({', '.join(read(path) for path in rule.sources)})) is not None"
+            for rule in rules
+        ]
+        if self._traced:
+            for rule, call in zip(rules, calls, strict=True):
+                yield f"if {call}:"
+                yield from _indent(self._set(rule, "value", "; ".join(rule.sources)))
+        else:
+            # The last one that yields a value counts: it is tried first.
+            yield f"if {' or '.join(reversed(calls))}:"
+            yield from _indent(self._set(rules[0], "value", ""))
 
     def _copy(self, rule: Rule, path: str, *, inferred: bool) -> Iterator[str]:
         """Write the lines for one source."""
@@ -326,7 +383,7 @@ class _Function:
             else:
                 yield f"if {key!r} in {holder} and (value := {conversion}({value})) is not None:"
                 value = "value"
-            yield f"    {self._assign(rule.target, value)}"
+            yield from _indent(self._set(rule, value, path, keeping=inferred))
             return
         yield f"if {key!r} in {holder} and (value := {value}) is not None:"
         if rule.convert is keyword:
@@ -336,17 +393,24 @@ class _Function:
             yield "    if value:"
         else:
             yield f"    if (value := {conversion}(value)) is not None:"
-        yield f"        {self._assign(rule.target, 'value')}"
+        yield from _indent(_indent(self._set(rule, "value", path)))
 
-    def _read_input(self, path: str) -> str:
-        if path in self._deciding:
-            return self._deciding[path]
+    def _decide(self, path: str, absent: str = "None") -> str:
+        """Return what a condition compares: a variable, since others ask for the field too."""
+        if absent != "None":
+            return self._get(path, absent)
+        if path not in self._deciding:
+            self._deciding[path] = self._names.new(path)
+        return self._deciding[path]
+
+    def _get(self, path: str, absent: str = "None") -> str:
         holder, key = self._input_place(path)
-        return f"{holder}.get({key!r})"
+        if key.endswith(_FIRST):
+            return f"first({holder}.get({key.removesuffix(_FIRST)!r}))"
+        return _get(holder, key, absent)
 
-    def _read_output(self, path: str) -> str:
-        holder, key = self._output_place(path)
-        return f"{holder}.get({key!r})"
+    def _get_output(self, path: str, absent: str = "None") -> str:
+        return _get(*self._output_place(path), absent)
 
     def _input_place(self, path: str) -> tuple[str, str]:
         """Return the variable that holds an input field, and the field's key in it."""
@@ -360,6 +424,23 @@ class _Function:
         parent, _, key = path.rpartition(".")
         return self._output_names[parent] if parent else "out", key
 
+    def _set(
+        self, rule: Rule, expression: str, source: str, *, keeping: bool = False
+    ) -> Iterator[str]:
+        """Write how a rule sets its field, or its fields, of which `keeping` leaves those there."""
+        if rule.merges:
+            branch = self._output_names[rule.target.removesuffix(".*")]
+            yield (
+                f"{branch} = {expression} | {branch}"
+                if keeping
+                else f"{branch}.update({expression})"
+            )
+        else:
+            yield self._assign(rule.target, expression)
+        if self._traced:
+            yield f"note(RULES[{len(self.noted)}], {source!r})"
+            self.noted.append(rule)
+
     def _assign(self, target: str, expression: str) -> str:
         """Write the assignment; a branch of one field is written around its value."""
         parent, _, key = target.rpartition(".")
@@ -368,6 +449,11 @@ class _Function:
         if parent in self._output_names:
             return f"{self._output_names[parent]}[{key!r}] = {expression}"
         return self._assign(parent, f"{{{key!r}: {expression}}}")
+
+
+def _get(holder: str, key: str, absent: str) -> str:
+    default = "" if absent == "None" else f", {absent}"
+    return f"{holder}.get({key!r}{default})"
 
 
 def _check_targets(fields: set[str]) -> None:

@@ -6,12 +6,19 @@ same text are the same condition. Whatever stands in a field, comparing it is po
 condition never raises.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from types import MappingProxyType
+from typing import Final, Literal, Protocol
 
-Read = Callable[[str], str]
-"""Gives the Python expression that reads a dotted path; it is None where the path is absent."""
+from collector.parsers.convert import ip
+
+
+class Read(Protocol):
+    """Gives the Python expression that reads a dotted path."""
+
+    def __call__(self, path: str, absent: str = "None") -> str:
+        """Write the expression; it has the value `absent` where the path is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +28,16 @@ class Condition:
     Attributes:
         text: the condition as people read it.
         paths: the fields that decide.
-        write: writes the condition as an expression over the fields.
+        write: writes the condition as an expression over the fields. The expression may call what
+            `NAMESPACE` holds.
+        compared: the values that fields are compared with, as (path, value).
         joined_by: what holds the text together at its outermost level.
     """
 
     text: str
     paths: tuple[str, ...] = field(compare=False)
     write: Callable[[Read], str] = field(compare=False)
+    compared: tuple[tuple[str, str | int], ...] = field(default=(), compare=False)
     joined_by: Literal["", "and", "or"] = field(default="", compare=False)
 
     def __str__(self) -> str:
@@ -38,6 +48,7 @@ class Condition:
             f"{self} or {other}",
             self.paths + other.paths,
             lambda read: f"{self.write(read)} or {other.write(read)}",
+            self.compared + other.compared,
             "or",
         )
 
@@ -51,18 +62,25 @@ class Condition:
             both(self.text, other.text),
             self.paths + other.paths,
             lambda read: both(self.write(read), other.write(read)),
+            self.compared + other.compared,
             "and",
         )
 
 
 def equals(path: str, value: str | int) -> Condition:
     """The field has exactly this value."""
-    return Condition(f"{path}={value}", (path,), lambda read: f"{read(path)} == {value!r}")
+    return Condition(
+        f"{path}={value}",
+        (path,),
+        lambda read: f"{read(path)} == {value!r}",
+        ((path, value),),
+    )
 
 
-def differs(path: str, value: str | int) -> Condition:
-    """The field has another value or is absent."""
-    return Condition(f"{path} is not {value}", (path,), lambda read: f"{read(path)} != {value!r}")
+def differs(path: str, value: str | int, *, shown: str | None = None) -> Condition:
+    """The field has another value or is absent; `shown` is the value as the text has it."""
+    text = f"{path} is not {value if shown is None else shown}"
+    return Condition(text, (path,), lambda read: f"{read(path)} != {value!r}")
 
 
 def none_of(path: str, *values: str) -> Condition:
@@ -80,3 +98,47 @@ def present(path: str) -> Condition:
 def absent(path: str) -> Condition:
     """The field is not there, or null."""
     return Condition(f"{path} is not set", (path,), lambda read: f"{read(path)} is None")
+
+
+def not_null(path: str) -> Condition:
+    """The field is not there, or has a value: an explicit null alone fails."""
+    text = f"{path} is not null or is absent"
+    return Condition(text, (path,), lambda read: f"{read(path, '0')} is not None", joined_by="or")
+
+
+def valid_ip(path: str) -> Condition:
+    """The field is an IPv4 or IPv6 address."""
+    text = f"{path} is a valid IP address"
+    return Condition(text, (path,), lambda read: f"is_ip({read(path)})")
+
+
+def starts_with(path: str, prefix: str) -> Condition:
+    """The field is a text with this beginning."""
+    text = f"{path} starts with {prefix}"
+    return Condition(text, (path,), lambda read: f"begins({read(path)}, {prefix!r})")
+
+
+def entries(path: str, at_least: int) -> Condition:
+    """The field is a list of so many entries."""
+    size = {1: "is a non-empty list", 2: "has at least two entries"}[at_least]
+    return Condition(
+        f"{path} {size}", (path,), lambda read: f"has_entries({read(path)}, {at_least})"
+    )
+
+
+def _is_ip(value: object) -> bool:
+    return ip.function(value) is not None
+
+
+def _begins(value: object, prefix: str) -> bool:
+    return isinstance(value, str) and value.startswith(prefix)
+
+
+def _has_entries(value: object, at_least: int) -> bool:
+    return isinstance(value, list) and len(value) >= at_least
+
+
+NAMESPACE: Final[Mapping[str, Callable[..., bool]]] = MappingProxyType(
+    {"is_ip": _is_ip, "begins": _begins, "has_entries": _has_entries}
+)
+"""What the expressions of conditions call, by name."""

@@ -8,10 +8,11 @@ stand in that vendor's module.
 import ipaddress
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final
 
 import orjson
@@ -43,11 +44,14 @@ class Conversion:
         field_type: the ECS type, as ``collector fields`` shows it.
         joint: the function takes all the sources of its rule at once, each of them None where it
             is absent. Otherwise it is tried on one source after the other.
+        yields: of a function that returns several fields as a dict: their types by dotted name,
+            ``*`` for names that the input decides. None for a function that returns one value.
     """
 
     function: Callable[..., Any]
     field_type: str
     joint: bool = False
+    yields: Mapping[str, str] | None = None
 
     def __call__(self, *values: Any) -> Any:
         """Convert; the generated mappers call `function` directly."""
@@ -59,6 +63,19 @@ def conversion(
 ) -> Callable[[Callable[..., Any]], Conversion]:
     """Make a `Conversion` of the decorated function."""
     return lambda function: Conversion(function, field_type, joint)
+
+
+def fields_of(types: Mapping[str, str]) -> Callable[[Callable[..., Any]], Conversion]:
+    """Make a `Conversion` that returns several fields of the decorated function.
+
+    The function returns a dict that is nested as the event is to be, a new one at each call, or
+    None. Its rule has a target that ends in ``.*``.
+
+    Args:
+        types: the ECS type of each field by its dotted name below the target; ``*`` for names that
+            the input decides.
+    """
+    return lambda function: Conversion(function, "object", yields=MappingProxyType({**types}))
 
 
 @conversion("keyword")

@@ -11,8 +11,6 @@ specified with its backslashes doubled, so that one stays as it is on the wire.
 from typing import Any, Final
 
 from collector.parsers import cef
-from collector.parsers.base import Event, Parser, Profile
-from collector.parsers.compiler import compile_table
 from collector.parsers.conditions import differs, equals, none_of, present
 from collector.parsers.convert import (
     boolean,
@@ -26,6 +24,7 @@ from collector.parsers.convert import (
 from collector.parsers.ecs import INFERRED
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, under
 from collector.parsers.text import well_formed
+from collector.parsers.vendor import Decoded, Vendor
 
 _UNKNOWN: Final = frozenset({"", "None", "-"})
 _CLASS: Final = "DeviceEventClassID"
@@ -130,19 +129,9 @@ RULES: Final[tuple[Rule, ...]] = (
 TABLE: Final = Table("cybereason", RULES, INFERRED, flat=True)
 
 
-def build(profile: Profile) -> Parser:
-    """Compile the parser of Cybereason's CEF for a profile.
-
-    Returns:
-        A parser that raises `ParseError` with reason ``not_cef``, and nothing else.
-    """
-    normalize = compile_table(TABLE, profile)
-
-    def parse(raw: str) -> Event:
-        text = well_formed(raw)
-        return normalize(text, _fields(text))
-
-    return parse
+def _decode(raw: str) -> Decoded:
+    text = well_formed(raw)
+    return text, _fields(text), ()
 
 
 def _fields(text: str) -> dict[str, Any]:
@@ -161,3 +150,6 @@ def _fields(text: str) -> dict[str, Any]:
         else:
             fields.pop(name, None)
     return fields
+
+
+VENDOR: Final = Vendor(TABLE, _decode, families=(_CLASS,))

@@ -27,7 +27,8 @@ class Rule:
     """One row: where a field comes from.
 
     Attributes:
-        target: dotted name of the output field.
+        target: dotted name of the output field; ``name.*`` for a conversion that returns several
+            fields, which become fields of ``name``.
         source: dotted path in the input, or several: the first that yields a value counts, unless
             the conversion takes them all.
         convert: what is done to the value.
@@ -48,6 +49,13 @@ class Rule:
     def __post_init__(self) -> None:
         if bool(self.source) is (self.constant is not None):
             raise ValueError(f"rule for {self.target}: either a source or a constant")
+        if self.merges is (self.convert.yields is None):
+            raise ValueError(f"rule for {self.target}: `.*` and fields_of() belong together")
+
+    @property
+    def merges(self) -> bool:
+        """Whether the rule yields several fields."""
+        return self.target.endswith(".*")
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -61,6 +69,14 @@ class Rule:
             return self.ecs_type
         return "array of keyword" if isinstance(self.constant, tuple) else self.convert.field_type
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """Every field the rule may set, with its type; one may end in ``.*``."""
+        if self.convert.yields is None or self.constant is not None:
+            return {self.target: self.field_type}
+        parent = self.target.removesuffix("*")
+        return {f"{parent}{name}": kind for name, kind in self.convert.yields.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -70,7 +86,9 @@ class Table:
         name: a Python identifier, the vendor's.
         rules: rows that read the input.
         inferred: rows that run after them, in their own order, and read the output: their sources
-            and conditions are output fields.
+            and conditions are output fields. Where one yields several fields, those that are there
+            already stay.
+        detections: inferred rows that only profile ``ecs`` has; they run last.
         flat: the input is one dict of non-empty texts, whose keys may hold dots; otherwise it is
             a decoded JSON object, in which anything may stand anywhere.
     """
@@ -78,7 +96,17 @@ class Table:
     name: str
     rules: tuple[Rule, ...]
     inferred: tuple[Rule, ...] = ()
+    detections: tuple[Rule, ...] = ()
     flat: bool = False
+
+    def rows(self, profile: Profile) -> list[Rule]:
+        """List the rows of a profile that read the input, in the order in which they run."""
+        return select(self.rules, profile)
+
+    def inferred_rows(self, profile: Profile) -> list[Rule]:
+        """List the rows of a profile that read the output, in the order in which they run."""
+        rows = select(self.inferred, profile)
+        return [*rows, *self.detections] if profile == "ecs" else rows
 
 
 def under(when: Condition, *rules: Rule) -> tuple[Rule, ...]:

@@ -6,8 +6,6 @@ row wins over an earlier one. Each module holds the rows of a family as ``RULES`
 
 from typing import Final
 
-from collector.parsers.base import Event, Parser, Profile
-from collector.parsers.compiler import compile_table
 from collector.parsers.ecs import INFERRED
 from collector.parsers.harfanglab import (
     alert,
@@ -21,6 +19,7 @@ from collector.parsers.harfanglab import (
 )
 from collector.parsers.jsonobject import decode_object
 from collector.parsers.mapping import Table
+from collector.parsers.vendor import Decoded, Vendor
 
 TABLE: Final = Table(
     "harfanglab",
@@ -37,16 +36,9 @@ TABLE: Final = Table(
 )
 
 
-def build(profile: Profile) -> Parser:
-    """Compile the parser of HarfangLab's JSON for a profile.
+def _decode(raw: str) -> Decoded:
+    text, fields = decode_object(raw)
+    return text, fields, ()
 
-    Returns:
-        A parser that raises `ParseError` with reason ``not_json``, ``too_deep`` or
-        ``not_an_object``, and nothing else.
-    """
-    normalize = compile_table(TABLE, profile)
 
-    def parse(raw: str) -> Event:
-        return normalize(*decode_object(raw))
-
-    return parse
+VENDOR: Final = Vendor(TABLE, _decode, families=("log_type", "alert_subtype"))

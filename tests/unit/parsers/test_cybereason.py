@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.parsers import ParseError
-from collector.parsers.cybereason import TABLE, build
+from collector.parsers.cybereason import TABLE, VENDOR
 
-PARSE = {profile: build(profile) for profile in ("documented", "ecs")}
+PARSE = {profile: VENDOR.parser(profile) for profile in ("documented", "ecs")}
 both = pytest.mark.parametrize("profile", ["documented", "ecs"])
 
 

@@ -1,0 +1,17 @@
+"""Messages of any kind, forwarded as text."""
+
+from typing import Final
+
+from collector.parsers.mapping import Rule, Table
+from collector.parsers.text import well_formed
+from collector.parsers.vendor import Decoded, Vendor
+
+
+def _decode(raw: str) -> Decoded:
+    text = well_formed(raw)
+    return text, {"text": text}, ()
+
+
+VENDOR: Final = Vendor(
+    Table("raw", (Rule("message", "text"), Rule("event.kind", constant="event"))), _decode
+)
