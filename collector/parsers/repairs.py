@@ -1,0 +1,39 @@
+"""Repairs: what a parser undid that happened to a message on its way, as tags of its event."""
+
+from typing import Final
+
+CEF_PREFIX: Final = "repaired:cef_prefix"
+"""``CEF:`` was missing or stood apart from its version: a relay took it for a syslog tag."""
+
+UNESCAPED_EQUALS: Final = "repaired:unescaped_equals"
+"""A CEF value held an ``=`` that should have been escaped."""
+
+BOM: Final = "repaired:bom"
+"""A byte order mark stood before the payload."""
+
+NUL: Final = "repaired:nul"
+"""NUL characters stood in or behind the payload."""
+
+CONTROL_CHARACTERS: Final = "repaired:control_characters"
+"""JSON texts held control characters that should have been escaped."""
+
+LONE_SURROGATES: Final = "repaired:lone_surrogates"
+"""Halves of surrogate pairs stood alone; each is read as U+FFFD."""
+
+OCTET_COUNT: Final = "repaired:octet_count"
+"""The octet count of the framing stood before the message."""
+
+NESTED_HEADER: Final = "repaired:nested_header"
+"""A second syslog header stood before the payload: a relay wrapped the whole message."""
+
+TRUNCATED: Final = "truncated"
+"""The message was cut short."""
+
+NAMES: Final = tuple(
+    tag.removeprefix("repaired:")
+    for tag in (
+        *(CEF_PREFIX, UNESCAPED_EQUALS, BOM, NUL, CONTROL_CHARACTERS, LONE_SURROGATES),
+        *(OCTET_COUNT, NESTED_HEADER, TRUNCATED),
+    )
+)
+"""The repairs by the names that metrics have for them."""
