@@ -9,18 +9,24 @@ What this module reads although the format forbids it, because it is on the wire
 - blanks after ``CEF:``, and no ``CEF:`` at all: a relay that finds no RFC 5424 header takes it for
   the syslog tag and hands on ``0|Vendor|...``;
 - no ``|`` after the severity;
-- a byte order mark before it, a line end or NULs after it;
+- a byte order mark before it, a line end after it, NULs anywhere, an octet count or a second syslog
+  header before it;
 - an unescaped ``=`` in a value: query strings, base64, command lines.
+
+Most of it is damage done on the way, and is named: see `repairs`.
 
 A key is letters, digits, ``_``, ``.``, ``-`` and bracketed indexes, directly followed by ``=``, at
 the start or after a blank (space or tab); everything between two keys is the first one's value.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final, NamedTuple
 
+from collector.parsers import repairs
 from collector.parsers.base import ParseError
+from collector.parsers.wrapping import unwrap
 
 MAX_KEYS: Final = 1 << 17
 """Pairs read from one extension; what follows stays in the value of the last.
@@ -31,8 +37,9 @@ let in, and on keys and not on ``=``: a value full of ``=`` hides nothing that c
 
 _FIELDS: Final = 7
 _BLANKS: Final = " \t"
-_LINE_END: Final = "\r\n\0"  # some senders count it into the frame
+_LINE_END: Final = "\r\n"  # some senders count it into the frame
 _BOM: Final = "\ufeff"
+_CACHED_HEADER: Final = 512  # characters
 
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)?")
 _KEY = re.compile(r"[A-Za-z0-9_.-]+(?:\[[0-9]+\][A-Za-z0-9_.-]*)*")
@@ -58,6 +65,25 @@ class Cef(NamedTuple):
     extensions: dict[str, str]
 
 
+class Header(NamedTuple):
+    """The header of a message: its seven fields, trimmed and unescaped, and what was repaired."""
+
+    fields: tuple[str, str, str, str, str, str, str]
+    tags: tuple[str, ...]
+
+
+class Parts(NamedTuple):
+    """A message taken apart, as it is on the wire but for the header.
+
+    `keys` and `values` belong together by position; a key may come more than once.
+    """
+
+    header: Header
+    keys: Sequence[str]
+    values: Sequence[str]
+    tags: tuple[str, ...]
+
+
 def parse(text: str) -> Cef:
     """Take a message apart; the values of its extension are unescaped.
 
@@ -68,119 +94,145 @@ def parse(text: str) -> Cef:
         ParseError: ``not_cef``, when there are fewer than seven header fields or the first of them
             is no CEF version.
     """
-    cef = split(text)
-    if "\\" not in text:
-        return cef
-    unescaped = {
-        key: unescape(value) if "\\" in value else value for key, value in cef.extensions.items()
-    }
-    return cef._replace(extensions=unescaped)
+    parts = split(text)
+    values = [unescape(value) for value in parts.values]
+    return Cef(*parts.header.fields, extensions=dict(zip(parts.keys, values, strict=True)))
 
 
-def split(text: str) -> Cef:
+def split(text: str) -> Parts:
     """Take a message apart as `parse` does, but leave extension values as they are on the wire.
 
-    For a parser that needs a value in its escaped form, or only a few of the values.
+    For a parser that needs a value in its escaped form, or keys and values by themselves.
     """
+    tags: tuple[str, ...] = ()
+    if "\0" in text:
+        text = text.replace("\0", "")
+        tags = (repairs.NUL,)
     text = text.rstrip(_LINE_END)
+    try:
+        header, extension = _split_header(text)
+    except ParseError:
+        payload, found = unwrap(text)
+        if not found:
+            raise
+        header, extension = _split_header(payload)
+        tags += found
+    keys, values, unescaped = _split_extension(extension)
+    if unescaped:
+        tags += (repairs.UNESCAPED_EQUALS,)
+    return Parts(header, keys, values, tags)
+
+
+def _split_header(text: str) -> tuple[Header, str]:
     fields = text.split("|", _FIELDS)
-    if len(fields) == _FIELDS:
-        fields.append("")
-    header_length = len(text) - len(fields[-1])
-    if text.find("\\", 0, header_length) >= 0:
-        fields = _split_escaped_header(text)
-    if len(fields) <= _FIELDS:
-        raise ParseError(
-            "not_cef", f"not CEF: {_FIELDS} header fields expected, {len(fields)} found"
-        )
-    prefix, vendor, product, device_version, class_id, name, severity, extension = fields
-    return Cef(
-        _version(prefix),
-        vendor.strip(_BLANKS),
-        product.strip(_BLANKS),
-        device_version.strip(_BLANKS),
-        class_id.strip(_BLANKS),
-        name.strip(_BLANKS),
-        severity.strip(_BLANKS),
-        _split_extension(extension),
+    extension = fields[_FIELDS] if len(fields) > _FIELDS else ""
+    end = len(text) - len(extension)
+    if len(fields) < _FIELDS or text.find("\\", 0, end) >= 0:
+        end = _end_of_escaped_header(text)
+        extension = text[end:]
+    written = text[:end]
+    if len(written) > _CACHED_HEADER:
+        return _read_header(written), extension
+    return _read_cached_header(written), extension
+
+
+def _end_of_escaped_header(text: str) -> int:
+    """Return where the extension begins, in a header where ``|`` may be escaped.
+
+    Raises:
+        ParseError: there are too few fields.
+    """
+    found = 1
+    for match in _ESCAPE_OR_PIPE.finditer(text):
+        if match[1]:
+            if found == _FIELDS:
+                return match.end()
+            found += 1
+    if found < _FIELDS:
+        raise ParseError("not_cef", f"not CEF: {_FIELDS} header fields expected, {found} found")
+    return len(text)
+
+
+def _read_header(written: str) -> Header:
+    """Read seven fields, with or without a ``|`` behind them."""
+    if "\\" in written:
+        ends = [match.start() for match in _ESCAPE_OR_PIPE.finditer(written) if match[1]]
+        ends = [*ends, len(written)][:_FIELDS]
+        starts = [0, *(end + 1 for end in ends)]
+        fields = [
+            _ESCAPED_IN_HEADER.sub(r"\1", written[start:end])
+            for start, end in zip(starts, ends, strict=False)
+        ]
+    else:
+        fields = written.split("|", _FIELDS)
+    prefix, vendor, product, version, class_id, name, severity = (
+        field.strip(_BLANKS) for field in fields[:_FIELDS]
     )
+    cef_version, tags = _read_prefix(prefix)
+    return Header((cef_version, vendor, product, version, class_id, name, severity), tags)
 
 
-def _version(prefix: str) -> str:
-    prefix = prefix.removeprefix(_BOM).strip(_BLANKS)
+# The header of a kind of event is always the same.
+_read_cached_header = lru_cache(maxsize=512)(_read_header)
+
+
+def _read_prefix(prefix: str) -> tuple[str, tuple[str, ...]]:
+    """Return the CEF version, and the tags of what had to be repaired to find it."""
+    tags: tuple[str, ...] = ()
+    if prefix.startswith(_BOM):
+        prefix = prefix.removeprefix(_BOM).lstrip(_BLANKS)
+        tags = (repairs.BOM,)
     if prefix.startswith("CEF:"):
-        return prefix[4:].lstrip(_BLANKS)
+        version = prefix[4:].lstrip(_BLANKS)
+        return version, tags if prefix[4:] == version else (*tags, repairs.CEF_PREFIX)
     if _VERSION.fullmatch(prefix):
-        return prefix
+        return prefix, (*tags, repairs.CEF_PREFIX)
     raise ParseError("not_cef", "not CEF: it begins neither with 'CEF:' nor with a CEF version")
 
 
-def _split_escaped_header(text: str) -> list[str]:
-    ends = []
-    for match in _ESCAPE_OR_PIPE.finditer(text):
-        if match[1]:
-            ends.append(match.start())
-            if len(ends) == _FIELDS:
-                break
-    if len(ends) < _FIELDS:
-        ends.append(len(text))
-    starts = [0, *(end + 1 for end in ends)]
-    fields = [
-        _ESCAPED_IN_HEADER.sub(r"\1", text[start:end])
-        for start, end in zip(starts, ends, strict=False)
-    ]
-    if len(fields) == _FIELDS:
-        fields.append(text[starts[-1] :])
-    return fields
-
-
-def _split_extension(text: str) -> dict[str, str]:
+def _split_extension(text: str) -> tuple[Sequence[str], Sequence[str], bool]:
+    """Return keys, values, and whether there was an ``=`` that should have been escaped."""
     # Between two `=` stands the end of one value and, after the last blank, the next key.
     chunks = text.split("=")
     evenly_spaced = "  " not in text and "\t" not in text and text[-1:] != " "
-    if evenly_spaced and len(chunks) <= MAX_KEYS:
-        extensions = _pair_up_plain(chunks)
-        if extensions is not None:
-            return extensions
+    if evenly_spaced and 2 < len(chunks) <= MAX_KEYS:
+        pairs = _pair_up_plain(chunks)
+        if pairs is not None:
+            return *pairs, False
     return _pair_up(chunks)
 
 
-def _pair_up_plain(chunks: list[str]) -> dict[str, str] | None:
+def _pair_up_plain(chunks: list[str]) -> tuple[Sequence[str], Sequence[str]] | None:
     """Pair keys with values, where every ``=`` follows a key and single spaces stand between.
 
-    That is nearly every message, and takes half the time of `_pair_up`, which reads all of them
-    and gives the same result. None: this one is for `_pair_up`.
+    That is nearly every message, and takes a fraction of the time of `_pair_up`, which reads all of
+    them and gives the same result. None: this one is for `_pair_up`.
     """
-    extensions = {}
-    key, *middle = chunks
-    if not key or not middle:
+    values, blanks, keys = zip(*[chunk.rpartition(" ") for chunk in chunks[1:-1]], strict=True)
+    keys = (chunks[0], *keys)
+    if "" in blanks or "" in keys or not _PLAIN_KEYS.fullmatch("".join(keys)):
         return None
-    last = middle.pop()
-    for chunk in middle:
-        extensions[key], blank, key = chunk.rpartition(" ")
-        if not blank or not key:
-            return None
-    extensions[key] = last
-    return extensions if _PLAIN_KEYS.fullmatch("".join(extensions)) else None
+    return keys, (*values, chunks[-1])
 
 
-def _pair_up(chunks: list[str]) -> dict[str, str]:
+def _pair_up(chunks: list[str]) -> tuple[Sequence[str], Sequence[str], bool]:
     # Where what stands before a `=` is no key, the `=` is part of the value: its pieces are kept
     # until the next key and joined once, which keeps the whole linear.
-    extensions: dict[str, str] = {}
-    key = ""
+    keys: list[str] = [""]  # stands for what comes before the first key
+    values: list[str] = []
     pieces: list[str] = []
+    unescaped = False
     for chunk in chunks[:-1]:
-        value, candidate = _split_key(chunk, at_start=not extensions and not pieces)
-        if candidate and len(extensions) < MAX_KEYS:
-            extensions[key] = "=".join([*pieces, value]).rstrip(_BLANKS)
+        value, candidate = _split_key(chunk, at_start=not values and not pieces)
+        if candidate and len(keys) <= MAX_KEYS:
+            values.append("=".join([*pieces, value]).rstrip(_BLANKS))
             pieces.clear()
-            key = candidate
+            keys.append(candidate)
         else:
             pieces.append(chunk)
-    extensions[key] = "=".join([*pieces, chunks[-1]]).rstrip(_BLANKS)
-    del extensions[""]  # what stands before the first key
-    return extensions
+            unescaped = unescaped or not _ends_in_escape(chunk)
+    values.append("=".join([*pieces, chunks[-1]]).rstrip(_BLANKS))
+    return keys[1:], values[1:], unescaped
 
 
 def _split_key(chunk: str, *, at_start: bool) -> tuple[str, str]:
@@ -190,6 +242,11 @@ def _split_key(chunk: str, *, at_start: bool) -> tuple[str, str]:
     if (blank >= 0 or at_start) and _KEY.fullmatch(candidate):
         return chunk[: max(blank, 0)], candidate
     return chunk, ""
+
+
+def _ends_in_escape(text: str) -> bool:
+    """Tell whether the backslashes at the end escape what follows."""
+    return (len(text) - len(text.rstrip("\\"))) % 2 == 1
 
 
 def unescape(value: str) -> str:
@@ -208,27 +265,3 @@ def unescape(value: str) -> str:
 
 def _unescape_single(part: str) -> str:
     return part.replace("\\=", "=").replace("\\|", "|").replace("\\n", "\n").replace("\\r", "\r")
-
-
-def resolve_labels(extensions: Mapping[str, str]) -> dict[str, str]:
-    """Give each custom field the name its label says.
-
-    ``cs1=42 cs1Label=MalopId`` becomes ``MalopId=42``; this holds for any key with a label
-    (csN, cnN, cfpN, flexStringN, deviceCustomDateN ...), wherever the label stands. Labels
-    themselves are left out: one without a value says nothing, and a value whose label is empty
-    keeps its key. Where several values have one name the last label counts, as the last of
-    several equal keys does.
-
-    Args:
-        extensions: key to value, as `parse` or `split` returns them; it is not changed.
-    """
-    resolved = dict(extensions)
-    named = {}
-    for label in [key for key in extensions if "Label" in key]:
-        key = label.removesuffix("Label")
-        if key and key != label:
-            name = resolved.pop(label)
-            if name and key in resolved:
-                named[name] = resolved.pop(key)
-    resolved.update(named)
-    return resolved

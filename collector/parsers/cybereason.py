@@ -8,7 +8,8 @@ is also what the mapping specification does to ``request`` by itself. Only ``fil
 specified with its backslashes doubled, so that one stays as it is on the wire.
 """
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Final
 
 from collector.parsers import cef
 from collector.parsers.conditions import differs, equals, none_of, present
@@ -22,11 +23,11 @@ from collector.parsers.convert import (
     number,
 )
 from collector.parsers.ecs import INFERRED
+from collector.parsers.labels import UNKNOWN, LabelResolver
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, under
 from collector.parsers.text import well_formed
 from collector.parsers.vendor import Decoded, Vendor
 
-_UNKNOWN: Final = frozenset({"", "None", "-"})
 _CLASS: Final = "DeviceEventClassID"
 # Names of the header fields, which extension keys of the same name do not replace.
 _HEADER: Final = (
@@ -129,27 +130,25 @@ RULES: Final[tuple[Rule, ...]] = (
 TABLE: Final = Table("cybereason", RULES, INFERRED, flat=True)
 
 
-def _decode(raw: str) -> Decoded:
-    text = well_formed(raw)
-    return text, _fields(text), ()
+def _decoder() -> Callable[[str], Decoded]:
+    resolver = LabelResolver()
+
+    def decode(raw: str) -> Decoded:
+        text = well_formed(raw)
+        header, keys, values, tags = cef.split(text)
+        fields = resolver.fields(keys, values)
+        if "\\" in text:
+            for key, value in fields.items():
+                if "\\" in value and key != "filePath":
+                    fields[key] = cef.unescape(value)
+        for name, value in zip(_HEADER, header.fields, strict=True):
+            if value not in UNKNOWN:
+                fields[name] = value
+            else:
+                fields.pop(name, None)
+        return text, fields, header.tags + tags
+
+    return decode
 
 
-def _fields(text: str) -> dict[str, Any]:
-    """Return what is known: header and extension by name, without what stands for nothing."""
-    *header, extensions = cef.split(text)
-    if not _UNKNOWN.isdisjoint(extensions.values()):
-        extensions = {key: value for key, value in extensions.items() if value not in _UNKNOWN}
-    fields = cef.resolve_labels(extensions)
-    if "\\" in text:
-        for key, value in fields.items():
-            if "\\" in value and key != "filePath":
-                fields[key] = cef.unescape(value)
-    for name, value in zip(_HEADER, header, strict=True):
-        if value not in _UNKNOWN:
-            fields[name] = value
-        else:
-            fields.pop(name, None)
-    return fields
-
-
-VENDOR: Final = Vendor(TABLE, _decode, families=(_CLASS,))
+VENDOR: Final = Vendor(TABLE, _decoder(), families=(_CLASS,))

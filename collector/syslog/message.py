@@ -122,7 +122,8 @@ _HOST: Final = re.compile(rb" *+([0-9A-Za-z_.:%\x80-\xff-]{1,255}+)(?<![.-])(?: 
 # A word without the characters in which JSON, XML, CEF and key=value payloads begin. `CEF:` and
 # `LEEF:` begin a payload too, `scheme://` a URL; and a colon between digits is that of a time.
 _TAG_PATTERN: Final = (
-    rb" *+(?!CEF:|LEEF:)(?P<app_name>[^\x00-\x20\x7f\[\]:{}<>\"'|=,;\\]{1,512}+)"
+    rb" *+(?!(?:\xef\xbb\xbf)?(?:CEF:|LEEF:))"
+    rb"(?P<app_name>[^\x00-\x20\x7f\[\]:{}<>\"'|=,;\\]{1,512}+)"
     rb"(?:\[(?P<procid>[^\x00-\x20\x7f\[\]]{0,128}+)\](?::|(?= |\Z))|:(?!//|(?<=[0-9]:)[0-9])"
     rb"|(?=%b)) ?"
 )

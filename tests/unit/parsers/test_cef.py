@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.parsers import ParseError, cef
+from collector.parsers import ParseError, cef, repairs
 
 HEADER = "CEF:0|V|P|1.0|100|Name|5|"
 
@@ -231,8 +231,9 @@ class TestEscapes:
 
     def test_split_leaves_values_as_they_are_on_the_wire(self):
         """For parsers that want them so; the header is unescaped all the same."""
-        found = cef.split(r"CEF:0|V\|W|P|1|2|n|5|k=C:\\x\=y")
-        assert (found.device_vendor, found.extensions) == ("V|W", {"k": r"C:\\x\=y"})
+        found = cef.split(r"CEF:0|V\|W|P|1|2|n|5|k=C:\\x\=y k=2")
+        assert found.header.fields == ("0", "V|W", "P", "1", "2", "n", "5")
+        assert ([*found.keys], [*found.values]) == (["k", "k"], [r"C:\\x\=y", "2"])
 
     @given(st.text(alphabet="\\=nr|x "))
     def test_unescaping_reads_left_to_right(self, raw):
@@ -242,49 +243,50 @@ class TestEscapes:
         assert cef.unescape(raw) == expected
 
 
-class TestLabels:
-    """Custom fields and the names they are given."""
+class TestRepairs:
+    """What was done to a message on its way, and is undone and named."""
 
     @pytest.mark.parametrize(
-        ("given_", "resolved"),
+        ("text", "tags"),
         [
-            ({"cs1": "a", "cs1Label": "Name"}, {"Name": "a"}),
-            ({"cs1Label": "Name", "x": "1", "cs1": "a"}, {"x": "1", "Name": "a"}),
+            (HEADER + "k=v", ()),
+            (HEADER + "k=v\r\n", ()),
+            (HEADER + r"k=v\=w\\ l=2", ()),
+            ("CEF: 0|V|P|1.0|100|Name|5|k=v", (repairs.CEF_PREFIX,)),
+            ("0|V|P|1.0|100|Name|5|k=v", (repairs.CEF_PREFIX,)),
+            ("\ufeff" + HEADER + "k=v", (repairs.BOM,)),
+            ("\ufeff0|V|P|1.0|100|Name|5|k=v", (repairs.BOM, repairs.CEF_PREFIX)),
+            (HEADER + "k=v\0", (repairs.NUL,)),
+            ("\0" + HEADER + "k=v", (repairs.NUL,)),
+            (HEADER + "\0k=v\0 l=2\n\0", (repairs.NUL,)),
+            (HEADER + "k=v?a==&b l=2", (repairs.UNESCAPED_EQUALS,)),
+            (HEADER + r"k=v\\= l=2", (repairs.UNESCAPED_EQUALS,)),
+            ("123 " + HEADER + "k=v", (repairs.OCTET_COUNT,)),
+            ("<13>1 - - - - - - " + HEADER + "k=v", (repairs.NESTED_HEADER,)),
             (
-                {"flexString2": "True", "cfp3": "1", "flexString2Label": "f", "cfp3Label": "c"},
-                {"f": "True", "c": "1"},
-            ),
-            ({"deviceCustomDate1": "0", "deviceCustomDate1Label": "When"}, {"When": "0"}),
-            ({"anything": "1", "anythingLabel": "Else"}, {"Else": "1"}),
-            ({"cn3Label": "isSigned"}, {}),
-            ({"cs1": "a", "cs1Label": ""}, {"cs1": "a"}),
-            ({"cs1": "", "cs1Label": "Name"}, {"Name": ""}),
-            ({"Label": "x"}, {"Label": "x"}),
-            ({"LabelOfBox": "x", "aLabels": "y"}, {"LabelOfBox": "x", "aLabels": "y"}),
-            ({}, {}),
-        ],
-    )
-    def test_a_value_is_named_by_its_label(self, given_, resolved):
-        """Labels themselves are left out."""
-        before = dict(given_)
-        assert cef.resolve_labels(given_) == resolved
-        assert given_ == before
-
-    @pytest.mark.parametrize(
-        ("given_", "resolved"),
-        [
-            ({"rt": "1", "cs1": "a", "cs1Label": "rt"}, {"rt": "a"}),
-            ({"cs1": "a", "cs2": "b", "cs1Label": "Name", "cs2Label": "Name"}, {"Name": "b"}),
-            ({"cs1": "a", "cs1Label": "cs1"}, {"cs1": "a"}),
-            (
-                {"cs1": "a", "cs2": "b", "cs1Label": "cs2", "cs2Label": "cs1"},
-                {"cs1": "b", "cs2": "a"},
+                "99 <13>Nov 11 10:00:00 h \ufeff" + HEADER + "k=a b?=c",
+                (
+                    repairs.OCTET_COUNT,
+                    repairs.NESTED_HEADER,
+                    repairs.BOM,
+                    repairs.UNESCAPED_EQUALS,
+                ),
             ),
         ],
     )
-    def test_of_several_values_of_one_name_the_last_label_counts(self, given_, resolved):
-        """As the last of several equal keys does."""
-        assert cef.resolve_labels(given_) == resolved
+    def test_each_is_named(self, text, tags):
+        """And the message is read as if it had not happened."""
+        found = cef.split(text)
+        assert sorted((*found.tags, *found.header.tags)) == sorted(tags)
+        assert found.header.fields == ("0", "V", "P", "1.0", "100", "Name", "5")
+        assert found.keys[0] == "k"
+        assert "\0" not in "".join(found.values)
+
+    def test_a_long_header_is_read_and_not_remembered(self):
+        """What is kept is bounded."""
+        before = cef._read_cached_header.cache_info().currsize
+        assert cef.parse(f"CEF:0|V|P|1|2|{'n' * 1000}|5|a=1").name == "n" * 1000
+        assert cef._read_cached_header.cache_info().currsize == before
 
 
 REFERENCE = re.compile(r"(?:^|[ \t])([A-Za-z0-9_.-]+(?:\[[0-9]+\][A-Za-z0-9_.-]*)*)=")
@@ -317,12 +319,14 @@ class TestProperties:
     @given(st.text(alphabet="ab1=\\ \t[0].-é|\n") | st.text())
     def test_the_extension_is_what_the_rules_say(self, text):
         """However odd it is."""
-        assert cef.split(HEADER + text).extensions == by_reference(text.rstrip("\r\n\0"))
+        found = cef.split(HEADER + text)
+        expected = by_reference(text.replace("\0", "").rstrip("\r\n"))
+        assert dict(zip(found.keys, found.values, strict=True)) == expected
 
     @given(
         st.dictionaries(
             st.from_regex(r"[A-Za-z0-9_.-]{1,8}(\[[0-9]\])?", fullmatch=True),
-            st.text().map(lambda value: value.strip(" \t\0")),
+            st.text().map(lambda value: value.replace("\0", "").strip(" \t")),
         )
     )
     def test_what_is_escaped_by_the_book_comes_back(self, pairs):
