@@ -8,9 +8,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.parsers.compiler import compile_table, write_source
-from collector.parsers.conditions import absent, equals, present
-from collector.parsers.convert import Conversion, collected, conversion, distinct, keyword, long
+from collector.parsers.compiler import compile_table, compile_tracer, write_source
+from collector.parsers.conditions import absent, equals, not_null, present
+from collector.parsers.convert import (
+    Conversion,
+    collected,
+    conversion,
+    distinct,
+    fields_of,
+    keyword,
+    long,
+)
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, select, under
 
 
@@ -308,6 +316,147 @@ class TestInferred:
         assert run(rules, fields, "ecs", inferred)["r"] == ["1", "2"]
 
 
+@fields_of({"name": "keyword", "os.name": "keyword"})
+def parts(value):
+    """Take `name/os` apart."""
+    if not isinstance(value, str) or "/" not in value:
+        return None
+    name, _, os = value.partition("/")
+    return {"name": name, "os": {"name": os}}
+
+
+@fields_of({"*": "keyword"})
+def whole(value):
+    """Take the texts of an object, by their names."""
+    if not isinstance(value, dict):
+        return None
+    return {name: text for name, text in value.items() if isinstance(text, str) and text} or None
+
+
+class TestSeveralFields:
+    """Rows that yield more than one field."""
+
+    def test_they_become_fields_of_the_target(self):
+        """Wherever it stands, and only if there are any."""
+        assert run([Rule("a.*", "s", parts)], {"s": "x/y"}) == {
+            "a": {"name": "x", "os": {"name": "y"}}
+        }
+        assert run([Rule("a.b.*", "s", parts)], {"s": "x/y"})["a"]["b"]["name"] == "x"
+        assert run([Rule("a.*", "s", parts)], {"s": "none"}) == {}
+
+    def test_the_last_row_counts_for_each_field(self):
+        """Those it does not yield stay."""
+        rules = [Rule("a.name", "n"), Rule("a.x", "n"), Rule("a.*", "s", whole)]
+        fields = {"n": "1", "s": {"name": "2", "y": "3"}}
+        assert run(rules, fields) == {"a": {"name": "2", "x": "1", "y": "3"}}
+        assert run(rules[::-1], fields) == {"a": {"name": "1", "x": "1", "y": "3"}}
+
+    def test_the_order_of_rows_stays_where_conditions_bring_rows_together(self):
+        """One target may be within the other."""
+        when = present("k")
+        rules = [
+            Rule("a.name", constant="first"),
+            Rule("a.*", "s", whole, when=when),
+            Rule("a.name", constant="last"),
+            Rule("a.*", "t", whole, when=when),
+        ]
+        fields = {"k": 1, "s": {"name": "s", "x": "s"}, "t": {"x": "t"}}
+        assert run(rules, fields) == {"a": {"name": "last", "x": "t"}}
+
+    def test_inferred_ones_fill_what_is_absent(self):
+        """And change nothing that a rule has set."""
+        inferred = (Rule("a.*", "s", parts, when=None),)
+        rules = [Rule("s", "s"), Rule("a.name", "n")]
+        assert run(rules, {"s": "x/y", "n": "1"}, inferred=inferred)["a"] == {
+            "name": "1",
+            "os": {"name": "y"},
+        }
+        assert run(rules, {"s": "x/y"}, inferred=inferred)["a"]["name"] == "x"
+        assert "a" not in run(rules, {"s": "none"}, inferred=inferred)
+
+    def test_inferred_rows_may_read_what_the_input_named(self):
+        """A field that `*` stands for is known."""
+        inferred = (Rule("t", "a.anything"), Rule("u", "b.anything"))
+        event = run([Rule("a.*", "s", whole)], {"s": {"anything": "1"}}, inferred=inferred)
+        assert event == {"a": {"anything": "1"}, "t": "1"}
+
+    def test_the_target_says_what_the_conversion_does(self):
+        """One without the other is a mistake."""
+        with pytest.raises(ValueError, match="belong together"):
+            Rule("a", "s", parts)
+        with pytest.raises(ValueError, match="belong together"):
+            Rule("a.*", "s")
+
+    def test_every_field_is_known_with_its_type(self):
+        """Also those whose names the input decides."""
+        assert Rule("a.*", "s", parts).fields == {"a.name": "keyword", "a.os.name": "keyword"}
+        assert Rule("a.*", "s", whole).fields == {"a.*": "keyword"}
+        assert Rule("a", "s", long).fields == {"a": "long"}
+        with pytest.raises(ValueError, match=r"both a value and an object: a"):
+            run([Rule("a.*", "s", parts), Rule("a", "s")], {})
+
+
+class TestLists:
+    """Sources within the first entry of a list."""
+
+    def test_the_first_entry_is_read(self):
+        """If there is one, and it is an object."""
+        rules = [Rule("t", "l[0].a"), Rule("u", "l[0].b.c")]
+        assert run(rules, {"l": [{"a": "1", "b": {"c": "2"}}, {"a": "3"}]}) == {"t": "1", "u": "2"}
+        for other in ([], ["x"], [None, {"a": "1"}], {"a": "1"}, "x", None):
+            assert run(rules, {"l": other}) == {}
+
+
+class TestDetections:
+    """Rows that only one profile has."""
+
+    TABLE = Table(
+        "toy",
+        (Rule("a", "x"),),
+        (Rule("b", "a"),),
+        (Rule("c", "b"), Rule("a", constant="none", when=absent("a"))),
+    )
+
+    def test_they_run_last_in_profile_ecs(self):
+        """And read what the others have set."""
+        assert compile_table(self.TABLE, "ecs")("", {"x": "1"}) == {"a": "1", "b": "1", "c": "1"}
+        assert compile_table(self.TABLE, "ecs")("", {}) == {"a": "none"}
+
+    def test_profile_documented_is_without(self):
+        """It is the shape of the documentation."""
+        assert compile_table(self.TABLE, "documented")("", {"x": "1"}) == {"a": "1", "b": "1"}
+
+
+class TestTracer:
+    """The function that says what it does."""
+
+    def test_each_assignment_is_noted(self):
+        """By rule and source, in the order in which they happen."""
+        rules = [
+            Rule("message", WHOLE_INPUT),
+            Rule("t", ("a", "b")),
+            Rule("t", "c"),
+            Rule("k", constant="x", when=present("c")),
+            Rule("j", ("a", "c"), collected),
+        ]
+        noted = []
+        table = Table("toy", tuple(rules), (Rule("i", "t"),))
+        compile_tracer(table, "ecs")(
+            "text",
+            {"b": "1", "a": "2", "c": "3"},
+            lambda rule, source: noted.append((rule.target, source)),
+        )
+        assert noted == [
+            ("message", WHOLE_INPUT),
+            ("t", "b"),
+            ("t", "a"),
+            ("t", "c"),
+            ("j", "a; c"),
+            ("k", ""),
+            ("i", "t"),
+        ]
+
+
 class TestFlat:
     """Input that is one dict of texts."""
 
@@ -327,11 +476,12 @@ class TestWholeInput:
         assert run([Rule("message", WHOLE_INPUT)], {WHOLE_INPUT: "spoofed"}) == {"message": "text"}
 
 
-def read(source, path):
+def read(source, path, absent=None):
     """Follow a path as far as there are objects."""
-    for key in path.split("."):
+    *parents, last = path.split(".")
+    for key in parents:
         source = source.get(key) if isinstance(source, dict) else None
-    return source
+    return source.get(last, absent) if isinstance(source, dict) else absent
 
 
 def put(out, path, value):
@@ -340,6 +490,13 @@ def put(out, path, value):
     for parent in parents:
         out = out.setdefault(parent, {})
     out[key] = value
+
+
+def merge(out, path, found, keeping):
+    """Set several fields, or those of them that are not there."""
+    for key, value in found.items():
+        if not keeping or read(out, f"{path}.{key}") is None:
+            put(out, f"{path}.{key}", value)
 
 
 def yielded(rule, source):
@@ -356,7 +513,7 @@ def applies(rule, source):
     """Decide the condition of a row."""
     if rule.when is None:
         return True
-    expression = rule.when.write(lambda path: f"read(source, {path!r})")
+    expression = rule.when.write(lambda path, absent="None": f"read(source, {path!r}, {absent})")
     return eval(expression, {"read": read, "source": source})
 
 
@@ -366,26 +523,45 @@ def interpreted(table, profile, fields):
     for rows, source in ((table.rules, fields), (table.inferred, out)):
         for rule in select(rows, profile):
             if applies(rule, source) and (value := yielded(rule, source)) is not None:
-                put(out, rule.target, value)
+                if rule.merges:
+                    merge(out, rule.target.removesuffix(".*"), value, keeping=source is out)
+                else:
+                    put(out, rule.target, value)
     return out
 
 
 PATHS = ["a", "b", "c.a", "c.b", "d.e.a"]
-CONDITIONS = [None, equals("a", "1"), equals("c.a", "1") | present("b"), absent("d.e.a")]
-rules = st.builds(
-    lambda target, source, convert, when, profile: Rule(
-        target, source, convert, when=when, profile=profile
-    ),
-    st.sampled_from(["t", "u.v", "u.w", "x.y.z", "x.y.t"]),
-    st.lists(st.sampled_from(PATHS), min_size=1, max_size=3).map(tuple),
-    st.sampled_from([keyword, long, shouted, collected]),
-    st.sampled_from(CONDITIONS),
-    st.sampled_from(["both", "documented", "ecs"]),
-) | st.builds(
-    lambda target, constant, when: Rule(target, constant=constant, when=when),
-    st.sampled_from(["t", "u.v"]),
-    st.sampled_from(["x", ("x", "y")]),
-    st.sampled_from(CONDITIONS),
+CONDITIONS = [
+    None,
+    equals("a", "1"),
+    equals("c.a", "1") | present("b"),
+    absent("d.e.a"),
+    not_null("c.b"),
+    not_null("a") & equals("b", "2"),
+]
+rules = (
+    st.builds(
+        lambda target, source, convert, when, profile: Rule(
+            target, source, convert, when=when, profile=profile
+        ),
+        st.sampled_from(["t", "u.v", "u.w", "x.y.z", "x.y.t"]),
+        st.lists(st.sampled_from(PATHS), min_size=1, max_size=3).map(tuple),
+        st.sampled_from([keyword, long, shouted, collected]),
+        st.sampled_from(CONDITIONS),
+        st.sampled_from(["both", "documented", "ecs"]),
+    )
+    | st.builds(
+        lambda target, constant, when: Rule(target, constant=constant, when=when),
+        st.sampled_from(["t", "u.v"]),
+        st.sampled_from(["x", ("x", "y")]),
+        st.sampled_from(CONDITIONS),
+    )
+    | st.builds(
+        lambda target, source, when: Rule(target, source, whole, when=when),
+        st.sampled_from(["u.*", "x.y.*"]),
+        st.sampled_from(["a", "c", "d.e"]),
+        st.sampled_from(CONDITIONS),
+    )
 )
 inferred_rules = st.builds(
     lambda target, source, free: Rule(
@@ -415,3 +591,12 @@ def test_the_function_does_what_its_table_says(rows, inferred, profile, fields):
     event = compile_table(table, profile)("text", fields)
     assert event == interpreted(table, profile, fields)
     assert orjson.loads(orjson.dumps(event)) == event
+
+    noted = []
+    traced = compile_tracer(table, profile)("text", fields, lambda *note: noted.append(note))
+    assert traced == event
+    assert {rule.target for rule, _ in noted if not rule.merges} >= {
+        rule.target for rule in rows if not rule.merges and rule.constant and rule.when is None
+    }
+    for rule, source in noted:
+        assert source == "" if rule.constant else {*source.split("; ")} <= {*rule.sources}

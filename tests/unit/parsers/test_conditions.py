@@ -2,13 +2,24 @@
 
 import pytest
 
-from collector.parsers.conditions import absent, differs, equals, none_of, present
+from collector.parsers.conditions import (
+    NAMESPACE,
+    absent,
+    differs,
+    entries,
+    equals,
+    none_of,
+    not_null,
+    present,
+    starts_with,
+    valid_ip,
+)
 
 
 def holds(condition, fields):
     """Decide a condition as the compiled function does."""
-    expression = condition.write(lambda path: f"fields.get({path!r})")
-    return eval(expression, {"fields": fields})
+    expression = condition.write(lambda path, absent="None": f"fields.get({path!r}, {absent})")
+    return eval(expression, {**NAMESPACE, "fields": fields})
 
 
 A, B, C = equals("a", "1"), equals("b", "2"), equals("c", "3")
@@ -28,6 +39,42 @@ A, B, C = equals("a", "1"), equals("b", "2"), equals("c", "3")
         ),
         (present("a"), "a is present", [{"a": ""}, {"a": 0}, {"a": []}], [{}, {"a": None}]),
         (absent("a"), "a is not set", [{}, {"a": None}], [{"a": ""}, {"a": False}]),
+        (
+            differs("a", "", shown="an empty string"),
+            "a is not an empty string",
+            [{}, {"a": None}, {"a": "x"}, {"a": 0}],
+            [{"a": ""}],
+        ),
+        (
+            not_null("a"),
+            "a is not null or is absent",
+            [{}, {"a": ""}, {"a": 0}, {"a": False}],
+            [{"a": None}],
+        ),
+        (
+            valid_ip("a"),
+            "a is a valid IP address",
+            [{"a": "192.0.2.1"}, {"a": "2001:db8::1"}],
+            [{}, {"a": ""}, {"a": "-"}, {"a": 3221225985}, {"a": ["192.0.2.1"]}, {"a": {}}],
+        ),
+        (
+            starts_with("a", "http"),
+            "a starts with http",
+            [{"a": "http"}, {"a": "https://x"}],
+            [{}, {"a": "HTTP"}, {"a": ["http"]}, {"a": 1}],
+        ),
+        (
+            entries("a", 1),
+            "a is a non-empty list",
+            [{"a": [None]}, {"a": [1, 2]}],
+            [{}, {"a": []}, {"a": "x"}, {"a": {"b": 1}}],
+        ),
+        (
+            entries("a", 2),
+            "a has at least two entries",
+            [{"a": [1, 2]}],
+            [{}, {"a": [1]}, {"a": "xy"}],
+        ),
     ],
     ids=str,
 )
@@ -73,3 +120,8 @@ def test_conditions_with_the_same_text_are_the_same():
 def test_a_combined_condition_knows_all_its_fields():
     """They are read before it is decided."""
     assert ((A | B) & C).paths == ("a", "b", "c")
+
+
+def test_a_condition_knows_the_values_it_compares_with():
+    """So that others can be told from them."""
+    assert ((A | present("x")) & equals("c", 3)).compared == (("a", "1"), ("c", 3))
