@@ -11,7 +11,7 @@ The source can be read (`write_source`) and stands in `linecache`, so that trace
 import keyword as python_keyword
 import linecache
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
@@ -64,6 +64,8 @@ def compile_tracer(table: Table, profile: Profile) -> Tracer:
 
 
 def _compile(function: "_Function") -> Callable[..., Event]:
+    for prepare in function.preparations:
+        prepare()
     source = function.write()
     filename = _remember(f"<mapping {function.title}>", source)
     namespace = {"__name__": __name__, **_NAMESPACE, **function.conversions}
@@ -91,32 +93,81 @@ def _remember(filename: str, source: str) -> str:
 
 @dataclass(slots=True)
 class _Group:
-    """Rules that stand under one ``if``."""
+    """Rules with one condition."""
 
     when: Condition | None
     inferred: bool
     rules: list[Rule]
 
+    def changes(self, condition: Condition | None) -> bool:
+        """Tell whether an inferred row of the group may set a field that the condition reads."""
+        deciding = condition.paths if condition else ()
+        return any(_is_known(path, rule.fields) for rule in self.rules for path in deciding)
+
+
+@dataclass(slots=True)
+class _Block:
+    """Groups that stand under one ``if``: one group, or several with the same first condition."""
+
+    groups: list[_Group]
+
+    @property
+    def inferred(self) -> bool:
+        """Whether the rows read the output."""
+        return self.groups[0].inferred
+
+    @property
+    def when(self) -> Condition | None:
+        """What is decided for all."""
+        first = self.groups[0].when
+        return first.first if first and len(self.groups) > 1 else first
+
+    def parts(self) -> Iterator[tuple[Condition | None, list[Rule]]]:
+        """Yield the rules of each group, with what is left to decide for them."""
+        for group in self.groups:
+            yield group.when.rest if group.when and len(self.groups) > 1 else None, group.rules
+
+    def takes(self, group: _Group) -> bool:
+        """Tell whether a group that comes next may join."""
+        last = self.groups[-1]
+        return (
+            group.when is not None
+            and last.when is not None
+            and group.when.first == last.when.first
+            and group.inferred is last.inferred
+            and not (last.inferred and any(one.changes(group.when.first) for one in self.groups))
+        )
+
     def source_uses(self, number: int) -> Iterator[tuple[int, str]]:
-        """Yield the paths the group reads, with its home; what decides is read outside of it."""
+        """Yield the paths the block reads, with its home; what decides is read outside of it."""
         for path in self.when.paths if self.when else ():
             yield _EVERYWHERE, path
-        for rule in self.rules:
-            for path in rule.sources:
+        for when, rules in self.parts():
+            for path in when.paths if when else ():
                 yield self._home(number), path
+            for rule in rules:
+                for path in rule.sources:
+                    yield self._home(number), path
 
     def target_uses(self, number: int) -> Iterator[tuple[int, str]]:
-        """Yield the fields the group writes, with its home."""
-        for rule in self.rules:
-            yield self._home(number), rule.target
-
-    def changes_its_condition(self) -> bool:
-        """Tell whether an inferred row of the group may set a field that its condition reads."""
-        deciding = self.when.paths if self.when else ()
-        return any(rule.target in deciding for rule in self.rules)
+        """Yield the fields the block writes, with its home."""
+        for group in self.groups:
+            for rule in group.rules:
+                yield self._home(number), rule.target
 
     def _home(self, number: int) -> int:
         return _EVERYWHERE if self.when is None else number
+
+
+def _nest(groups: Iterable[_Group]) -> list[_Block]:
+    """Put neighbours with the same first condition into one block."""
+    blocks: list[_Block] = []
+    for group in groups:
+        if blocks and blocks[-1].takes(group):
+            blocks[-1].groups.append(group)
+        else:
+            blocks.append(_Block([group]))
+    return blocks
 
 
 def _gather(rules: Iterable[Rule]) -> list[_Group]:
@@ -167,14 +218,14 @@ def _gather_inferred(rules: Iterable[Rule], known: set[str]) -> list[_Group]:
         sources = tuple(source for source in rule.sources if _is_known(source, known))
         if rule.sources and not sources:
             continue
-        if not groups or groups[-1].when != rule.when or groups[-1].changes_its_condition():
+        if not groups or groups[-1].when != rule.when or groups[-1].changes(rule.when):
             groups.append(_Group(rule.when, inferred=True, rules=[]))
         groups[-1].rules.append(replace(rule, source=sources))
         known.update(rule.fields)
     return groups
 
 
-def _is_known(field: str, known: set[str]) -> bool:
+def _is_known(field: str, known: Collection[str]) -> bool:
     return field in known or f"{field.rpartition('.')[0]}.*" in known
 
 
@@ -228,6 +279,7 @@ class _Function:
         title: what it is made of.
         name: the name of the function.
         conversions: the globals it calls.
+        preparations: what is to be done before it is called.
         noted: the rules that a traced function tells of, by number.
     """
 
@@ -239,9 +291,10 @@ class _Function:
         self.noted: list[Rule] = []
         rules = table.rows(profile)
         known = {field for rule in rules for field in rule.fields}
-        self._groups = _gather(rules)
-        self._groups += _gather_inferred(table.inferred_rows(profile), known)
+        groups = _gather(rules)
+        groups += _gather_inferred(table.inferred_rows(profile), known)
         _check_targets(known)
+        self._blocks = _nest(groups)
 
         names = _Names()
         self.name = names.new(f"map_{table.name}_{profile}")
@@ -254,24 +307,30 @@ class _Function:
         self._deciding: dict[str, str] = {}
 
     def _bind_conversions(self) -> None:
-        used = {rule.convert: None for group in self._groups for rule in group.rules}
+        used = {
+            rule.convert: None
+            for block in self._blocks
+            for group in block.groups
+            for rule in group.rules
+        }
         self._conversion_names = {
             conversion: self._names.new(conversion.function.__name__) for conversion in used
         }
         self.conversions = {
             name: conversion.function for conversion, name in self._conversion_names.items()
         }
+        self.preparations = [conversion.prepare for conversion in used if conversion.prepare]
 
     def _input_uses(self) -> Iterator[tuple[int, str]]:
-        for index, group in enumerate(self._groups):
-            if not group.inferred:
-                yield from group.source_uses(index)
+        for index, block in enumerate(self._blocks):
+            if not block.inferred:
+                yield from block.source_uses(index)
 
     def _output_uses(self) -> Iterator[tuple[int, str]]:
-        for index, group in enumerate(self._groups):
-            yield from group.target_uses(index)
-            if group.inferred:
-                yield from group.source_uses(index)
+        for index, block in enumerate(self._blocks):
+            yield from block.target_uses(index)
+            if block.inferred:
+                yield from block.source_uses(index)
 
     def _worthwhile(self, branches: dict[str, int]) -> dict[str, int]:
         """Leave out the output branches that hold one field only: those are written in place."""
@@ -283,9 +342,9 @@ class _Function:
                     fields[parent].add(f"{path} and more")
         read = {
             parent
-            for group in self._groups
-            if group.inferred
-            for _, path in group.source_uses(0)
+            for block in self._blocks
+            if block.inferred
+            for _, path in block.source_uses(0)
             for parent in _parents(path)
         }
         return {
@@ -296,15 +355,15 @@ class _Function:
 
     def write(self) -> str:
         """Write the whole function."""
-        groups = [
-            line for index, group in enumerate(self._groups) for line in self._group(index, group)
+        blocks = [
+            line for index, block in enumerate(self._blocks) for line in self._block(index, block)
         ]
         body = [
             f'"""{self._docstring}"""',
             "out = {}",
             *self._open(_EVERYWHERE),
             *(f"{name} = {self._get(path)}" for path, name in self._deciding.items()),
-            *groups,
+            *blocks,
             *self._close(_EVERYWHERE),
             "return out",
         ]
@@ -329,22 +388,22 @@ class _Function:
                 yield f"if {name}:"
                 yield f"    {self._assign(path, name)}"
 
-    def _group(self, index: int, group: _Group) -> Iterator[str]:
+    def _block(self, index: int, block: _Block) -> Iterator[str]:
         body = [*self._open(index)]
-        for _, rules in groupby(group.rules, key=lambda rule: (rule.target, rule.convert)):
-            body += self._rules([*rules], inferred=group.inferred)
+        for when, rules in block.parts():
+            read = self._get_output if block.inferred else self._get
+            body += _under(when, read, self._group(rules, inferred=block.inferred))
         body += self._close(index)
-        if group.when is None:
-            yield from body
-        else:
-            read = self._get_output if group.inferred else self._decide
-            yield f"if {group.when.write(read)}:  # {group.when}"
-            yield from _indent(body)
+        yield from _under(block.when, self._get_output if block.inferred else self._decide, body)
+
+    def _group(self, group: list[Rule], *, inferred: bool) -> Iterator[str]:
+        for _, rules in groupby(group, key=lambda rule: (rule.target, rule.convert)):
+            yield from self._rules([*rules], inferred=inferred)
 
     def _rules(self, rules: list[Rule], *, inferred: bool) -> Iterator[str]:
         """Write the lines of neighbours with the same target and conversion."""
         if rules[0].convert.joint:
-            yield from self._joint(rules, self._get_output if inferred else self._get)
+            yield from self._joint(rules, inferred=inferred)
             return
         for rule in rules:
             if rule.constant is not None:
@@ -357,16 +416,18 @@ class _Function:
                 for path in reversed(rule.sources):
                     yield from self._copy(rule, path, inferred=inferred)
 
-    def _joint(self, rules: list[Rule], read: Read) -> Iterator[str]:
+    def _joint(self, rules: list[Rule], *, inferred: bool) -> Iterator[str]:
+        read = self._get_output if inferred else self._get
         calls = [
             f"(value := {self._conversion_names[rule.convert]}"
             f"({', '.join(read(path) for path in rule.sources)})) is not None"
             for rule in rules
         ]
-        if self._traced:
+        if self._traced or rules[0].merges:  # each of them may set fields
             for rule, call in zip(rules, calls, strict=True):
+                source = "; ".join(rule.sources)
                 yield f"if {call}:"
-                yield from _indent(self._set(rule, "value", "; ".join(rule.sources)))
+                yield from _indent(self._set(rule, "value", source, keeping=inferred))
         else:
             # The last one that yields a value counts: it is tried first.
             yield f"if {' or '.join(reversed(calls))}:"
@@ -460,6 +521,15 @@ def _check_targets(fields: set[str]) -> None:
     objects = {parent for field in fields for parent in _parents(field)}
     if fields & objects:
         raise ValueError(f"both a value and an object: {', '.join(sorted(fields & objects))}")
+
+
+def _under(when: Condition | None, read: Read, lines: Iterable[str]) -> Iterator[str]:
+    """Put lines under a condition, if there is one."""
+    if when is None:
+        yield from lines
+    else:
+        yield f"if {when.write(read)}:  # {when}"
+        yield from _indent(lines)
 
 
 def _indent(lines: Iterable[str]) -> Iterator[str]:

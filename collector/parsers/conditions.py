@@ -8,6 +8,8 @@ condition never raises.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import and_
 from types import MappingProxyType
 from typing import Final, Literal, Protocol
 
@@ -32,6 +34,7 @@ class Condition:
             `NAMESPACE` holds.
         compared: the values that fields are compared with, as (path, value).
         joined_by: what holds the text together at its outermost level.
+        parts: the conditions that ``&`` joined; none for any other condition.
     """
 
     text: str
@@ -39,9 +42,20 @@ class Condition:
     write: Callable[[Read], str] = field(compare=False)
     compared: tuple[tuple[str, str | int], ...] = field(default=(), compare=False)
     joined_by: Literal["", "and", "or"] = field(default="", compare=False)
+    parts: tuple["Condition", ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         return self.text
+
+    @property
+    def first(self) -> "Condition":
+        """What is decided first: the first part, or the condition itself."""
+        return self.parts[0] if self.parts else self
+
+    @property
+    def rest(self) -> "Condition | None":
+        """What is left to decide then."""
+        return reduce(and_, self.parts[1:]) if self.parts else None
 
     def __or__(self, other: "Condition") -> "Condition":
         return Condition(
@@ -64,6 +78,7 @@ class Condition:
             lambda read: both(self.write(read), other.write(read)),
             self.compared + other.compared,
             "and",
+            (self.parts or (self,)) + (other.parts or (other,)),
         )
 
 

@@ -46,12 +46,15 @@ class Conversion:
             is absent. Otherwise it is tried on one source after the other.
         yields: of a function that returns several fields as a dict: their types by dotted name,
             ``*`` for names that the input decides. None for a function that returns one value.
+        prepare: loads what the function needs, so that no message waits for it; called when a
+            table with the conversion is compiled. None where there is nothing to load.
     """
 
     function: Callable[..., Any]
     field_type: str
     joint: bool = False
     yields: Mapping[str, str] | None = None
+    prepare: Callable[[], object] | None = None
 
     def __call__(self, *values: Any) -> Any:
         """Convert; the generated mappers call `function` directly."""
@@ -65,7 +68,12 @@ def conversion(
     return lambda function: Conversion(function, field_type, joint)
 
 
-def fields_of(types: Mapping[str, str]) -> Callable[[Callable[..., Any]], Conversion]:
+def fields_of(
+    types: Mapping[str, str],
+    *,
+    joint: bool = False,
+    prepare: Callable[[], object] | None = None,
+) -> Callable[[Callable[..., Any]], Conversion]:
     """Make a `Conversion` that returns several fields of the decorated function.
 
     The function returns a dict that is nested as the event is to be, a new one at each call, or
@@ -74,8 +82,11 @@ def fields_of(types: Mapping[str, str]) -> Callable[[Callable[..., Any]], Conver
     Args:
         types: the ECS type of each field by its dotted name below the target; ``*`` for names that
             the input decides.
+        joint: the function takes all the sources of its rule at once.
+        prepare: loads what the function needs.
     """
-    return lambda function: Conversion(function, "object", yields=MappingProxyType({**types}))
+    yields = MappingProxyType({**types})
+    return lambda function: Conversion(function, "object", joint, yields, prepare)
 
 
 @conversion("keyword")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from collector.parsers import cef
-from collector.parsers.conditions import differs, equals, none_of, present
+from collector.parsers.conditions import absent, differs, equals, none_of, present
 from collector.parsers.convert import (
     boolean,
     collected,
@@ -22,9 +22,10 @@ from collector.parsers.convert import (
     long,
     number,
 )
-from collector.parsers.ecs import INFERRED
+from collector.parsers.ecs import INFERRED, detections
 from collector.parsers.labels import UNKNOWN, LabelResolver
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, under
+from collector.parsers.risk import risk_of_cef_severity
 from collector.parsers.text import well_formed
 from collector.parsers.vendor import Decoded, Vendor
 
@@ -127,7 +128,17 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule("threat.software.type", constant="Malware", when=present("MalwareGUID"), profile="ecs"),
 )
 
-TABLE: Final = Table("cybereason", RULES, INFERRED, flat=True)
+DETECTIONS: Final[tuple[Rule, ...]] = (
+    *detections(module="cybereason", vendor="Cybereason", product="Cybereason"),
+    Rule(
+        "event.risk_score_norm",
+        "event.severity",
+        risk_of_cef_severity,
+        when=absent("event.risk_score_norm"),
+    ),
+)
+
+TABLE: Final = Table("cybereason", RULES, INFERRED, DETECTIONS, flat=True)
 
 
 def _decoder() -> Callable[[str], Decoded]:
@@ -151,4 +162,10 @@ def _decoder() -> Callable[[str], Decoded]:
     return decode
 
 
-VENDOR: Final = Vendor(TABLE, _decoder(), families=(_CLASS,))
+# What the forwarder is known to send besides, by its labels.
+_UNMAPPED: Final = (
+    *("CybereasonCEFgeneratorChildProcess1", "ElementType"),
+    *("destinationDnsDomain", "dpriv", "reason"),
+)
+
+VENDOR: Final = Vendor(TABLE, _decoder(), unmapped=frozenset(_UNMAPPED), families=(_CLASS,))

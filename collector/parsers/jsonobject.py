@@ -1,68 +1,79 @@
 """JSON messages: text in, one object out, everything else a `ParseError`.
 
-orjson sets the bounds: nesting ends at 1024 levels, ``NaN`` and infinite numbers are refused,
-integers beyond 64 bits become floats, the last of several equal keys counts.
+orjson sets the bounds: nesting ends at 1024 levels, integers beyond 64 bits become floats, the last
+of several equal keys counts. A message that was damaged on its way is read as far as it goes.
 """
 
-import re
 from typing import Any, Final
 
 import orjson
 
+from collector.parsers import repairs
 from collector.parsers.base import ParseError
+from collector.parsers.jsonrepair import complete, mend
 from collector.parsers.text import well_formed
+from collector.parsers.vendor import Decoded
+from collector.parsers.wrapping import unwrap
 
-# An escape sequence inside a JSON text. Pairs of surrogates and every other escape are passed
-# over as a whole, so that the group finds exactly the halves that stand alone.
-_ESCAPE: Final = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-    r"|(u[dD][89a-fA-F][0-9a-fA-F]{2})"
-    r"|.)",
-    re.DOTALL,
-)
-
-# What a sender may have put before the text; RFC 8259 section 8.1 lets a reader ignore it.
-_BOM: Final = "\ufeff"
+# What is undone, in this order: each finds what the ones before it have left.
+_REPAIRS: Final = (unwrap, complete, mend)
 
 
-def decode_object(raw: str) -> tuple[str, dict[str, Any]]:
-    r"""Decode a message that is one JSON object.
+def decode_object(raw: str) -> Decoded:
+    """Decode a message that is one JSON object, and repair it if need be.
+
+    A message that parses as it is costs nothing but that. Any other is taken out of what is
+    wrapped around it (`unwrap`), completed (`complete`) and mended (`mend`), until it parses.
+    Text that follows the object is no damage: it may be another one, so nothing of it is read.
 
     Args:
         raw: the whole message.
 
     Returns:
-        The message as it can be encoded again (see `well_formed`), and the object. An escaped lone
-        surrogate (``"\ud800"``, which some agents write for file names that are not UTF-16) is
-        read as U+FFFD: it is no reason to lose the event.
+        The message as it can be encoded (see `well_formed`), the object, and the tags of what was
+        repaired.
 
     Raises:
         ParseError: ``not_json``, ``too_deep`` or ``not_an_object``.
     """
-    text = raw
     try:
         value = orjson.loads(raw)
     except orjson.JSONDecodeError:
-        text = well_formed(raw)
-        value = _decode_damaged(text.removeprefix(_BOM))
-    if type(value) is not dict:
-        raise ParseError("not_an_object", f"JSON, but {_kind(value)} and not an object")
-    return text, value
+        return _decode_damaged(raw)
+    if not isinstance(value, dict):
+        raise _not_an_object(value)
+    return raw, value, ()
 
 
-def _decode_damaged(text: str) -> Any:
-    if "\\u" in text:
-        text = _ESCAPE.sub(lambda escape: r"\ufffd" if escape[1] else escape[0], text)
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise _refusal(error) from error
+def _decode_damaged(raw: str) -> Decoded:
+    payload = text = well_formed(raw)
+    # A text may change without a surrogate that stood alone: halves may have belonged together.
+    lone = text.count("\ufffd") > raw.count("\ufffd")
+    tags: tuple[str, ...] = (repairs.LONE_SURROGATES,) if lone else ()
+    for repair in _REPAIRS:
+        payload, found = repair(payload)
+        tags += found
+        try:
+            value = orjson.loads(payload)
+        except orjson.JSONDecodeError as error:
+            refusal = error
+            if not payload.startswith("{"):
+                break
+        else:
+            if not isinstance(value, dict):
+                raise _not_an_object(value)
+            return text, value, tuple(dict.fromkeys(tags))
+    raise _parse_error(refusal) from refusal
 
 
-def _refusal(error: orjson.JSONDecodeError) -> ParseError:
+def _not_an_object(value: Any) -> ParseError:
+    return ParseError("not_an_object", f"JSON, but {_kind(value)} and not an object")
+
+
+def _parse_error(refusal: orjson.JSONDecodeError) -> ParseError:
     # orjson has one exception for everything and no code in it; its message never quotes text.
-    reason = "too_deep" if error.msg.startswith("depth limit exceeded") else "not_json"
-    return ParseError(reason, f"not JSON: {error}")
+    reason = "too_deep" if refusal.msg.startswith("depth limit exceeded") else "not_json"
+    return ParseError(reason, f"not JSON: {refusal}")
 
 
 def _kind(value: Any) -> str:

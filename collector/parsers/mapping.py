@@ -89,6 +89,8 @@ class Table:
             and conditions are output fields. Where one yields several fields, those that are there
             already stay.
         detections: inferred rows that only profile ``ecs`` has; they run last.
+        ecs_rules: rows that read the input, as `rules` do, and that only profile ``ecs`` has; they
+            run after `rules`.
         flat: the input is one dict of non-empty texts, whose keys may hold dots; otherwise it is
             a decoded JSON object, in which anything may stand anywhere.
     """
@@ -97,11 +99,13 @@ class Table:
     rules: tuple[Rule, ...]
     inferred: tuple[Rule, ...] = ()
     detections: tuple[Rule, ...] = ()
+    ecs_rules: tuple[Rule, ...] = ()
     flat: bool = False
 
     def rows(self, profile: Profile) -> list[Rule]:
         """List the rows of a profile that read the input, in the order in which they run."""
-        return select(self.rules, profile)
+        rows = select(self.rules, profile)
+        return [*rows, *self.ecs_rules] if profile == "ecs" else rows
 
     def inferred_rows(self, profile: Profile) -> list[Rule]:
         """List the rows of a profile that read the output, in the order in which they run."""

@@ -12,7 +12,7 @@ BOM: Final = "repaired:bom"
 """A byte order mark stood before the payload."""
 
 NUL: Final = "repaired:nul"
-"""NUL characters stood in or behind the payload."""
+"""NUL characters stood before, in or behind the payload."""
 
 CONTROL_CHARACTERS: Final = "repaired:control_characters"
 """JSON texts held control characters that should have been escaped."""
@@ -20,11 +20,17 @@ CONTROL_CHARACTERS: Final = "repaired:control_characters"
 LONE_SURROGATES: Final = "repaired:lone_surrogates"
 """Halves of surrogate pairs stood alone; each is read as U+FFFD."""
 
+NUMBER: Final = "repaired:number"
+"""JSON held a number too large to read, now a text, or ``NaN`` or ``Infinity``, now left out."""
+
 OCTET_COUNT: Final = "repaired:octet_count"
 """The octet count of the framing stood before the message."""
 
 NESTED_HEADER: Final = "repaired:nested_header"
 """A second syslog header stood before the payload: a relay wrapped the whole message."""
+
+INVALID_UTF8: Final = "repaired:invalid_utf8"
+"""Octets were not UTF-8; what they stood for is read as U+FFFD."""
 
 TRUNCATED: Final = "truncated"
 """The message was cut short."""
@@ -33,7 +39,7 @@ NAMES: Final = tuple(
     tag.removeprefix("repaired:")
     for tag in (
         *(CEF_PREFIX, UNESCAPED_EQUALS, BOM, NUL, CONTROL_CHARACTERS, LONE_SURROGATES),
-        *(OCTET_COUNT, NESTED_HEADER, TRUNCATED),
+        *(NUMBER, OCTET_COUNT, NESTED_HEADER, INVALID_UTF8, TRUNCATED),
     )
 )
 """The repairs by the names that metrics have for them."""

@@ -44,7 +44,7 @@ class Vendor:
             text, fields, tags = decode(raw)
             event = normalize(text, fields)
             if tags:
-                event["tags"] = [*tags]
+                event["tags"] = [*event.get("tags", ()), *tags]
             return event
 
         return parse

@@ -28,6 +28,9 @@ DEFAULT_MAX_MESSAGE_BYTES: Final = 256 * 1024
 _MAX_COUNT_DIGITS: Final = 9
 _COUNT: Final = re.compile(rb"([1-9][0-9]{0,8}) ")
 _COUNT_THEN_PRI: Final = re.compile(rb"[1-9][0-9]{0,8} <")
+# A count that was not read as one. Other texts may begin with a number too, so what follows has to
+# be a message or a payload.
+_LEFT_COUNT: Final = re.compile(rb"[1-9][0-9]{0,8} (?=<[0-9]{1,3}>|CEF:|\{)")
 
 _SHOWN_OCTETS: Final = 16  # of a frame in a description: enough to know it by
 _SHOWN_OF_ANY: Final = 4  # of one that does not begin as a message does
@@ -303,6 +306,25 @@ class _Counted:
 def trim_datagram(data: bytes) -> bytes:
     """Take away the LF, CR and NUL octets at the end of a UDP message; blanks are kept."""
     return data.rstrip(b"\n\r\0")
+
+
+def strip_octet_count(frame: bytes) -> bytes:
+    """Take away the octet count that was left before a message.
+
+    A sender counts octets where none are expected: over UDP, or to a listener whose framing is `lf`
+    or `nul`. Then the count (RFC 6587 section 3.4.1) is text before the header, which hides it.
+
+    Args:
+        frame: one syslog message, or a `CutFrame`.
+
+    Returns:
+        What follows the count, if that is `<PRI>`, `CEF:` or `{`; of a `CutFrame` a `CutFrame`.
+        Otherwise `frame` itself, the same object.
+    """
+    if not frame[:1].isdigit():  # nearly all
+        return frame
+    count = _LEFT_COUNT.match(frame)
+    return frame if count is None else type(frame)(frame[count.end() :])
 
 
 def _trim_line(line: bytes) -> bytes:

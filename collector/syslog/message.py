@@ -146,6 +146,7 @@ class Message:
         structured_data: parameters by element id and name, unescaped; a list where an element has
             several of one name. Elements of the same id are one.
         message: the rest of the text, as it came.
+        version: 1 for a header of RFC 5424, the only version there is; None for any other.
     """
 
     pri: int | None
@@ -156,6 +157,7 @@ class Message:
     msgid: str | None
     structured_data: StructuredData | None
     message: str
+    version: int | None = None
 
     @property
     def facility(self) -> int | None:
@@ -174,13 +176,17 @@ class KeyName:
     Args:
         structured_data_id: id of the element that carries the key.
         parameter: name of the parameter in it.
+
+    Attributes:
+        parameter: as given.
     """
 
-    __slots__ = ("_find", "_mask", "_mask_needle")
+    __slots__ = ("_find", "_mask", "_mask_needle", "parameter")
 
     def __init__(
         self, structured_data_id: str = "SEKOIA@53288", parameter: str = "intake_key"
     ) -> None:
+        self.parameter = parameter
         terms = {
             b"id": re.escape(structured_data_id.encode()),
             b"name": re.escape(parameter.encode()),
@@ -278,6 +284,7 @@ def parse(frame: bytes, *, now: datetime, zone: tzinfo = UTC) -> Message:
         msgid=_field(header["msgid"]),
         structured_data=_structured_data(frame, *header.span("data")),
         message=_text(frame[header.end() :]),
+        version=1,
     )
 
 

@@ -1,7 +1,7 @@
 """The examples beside the specification come out as they say.
 
 `vectors/documented` are the documentation's samples in profile `documented`; the others are in
-profile `ecs`. Examples of HarfangLab families that the parser does not have yet are left out.
+profile `ecs`.
 """
 
 import json
@@ -13,32 +13,15 @@ from collector.parsers import build
 from tests.support import SHARED, differences
 
 VECTORS = SHARED / "vectors"
-# Examples whose expectations lie within the families and inferred fields there are.
-HARFANGLAB = (
-    "alert",
-    "alert_false_positive",
-    "network",
-    "network3",
-    "network5",
-    "process",
-    "process2",
-    "process3",
-    "process-event7",
-    "process-event8",
-    "process-event10",
-)
 
 pytestmark = pytest.mark.skipif(not VECTORS.is_dir(), reason="the examples are not there")
 
 
 def examples():
-    """Yield vendor and file of every example that must hold."""
-    for path in sorted(VECTORS.glob("documented/*.json")):
-        yield path.stem.partition("_")[0], path
-    for path in sorted(VECTORS.glob("cybereason/*.json")):
-        yield "cybereason", path
-    for name in HARFANGLAB:
-        yield "harfanglab", VECTORS / "harfanglab" / f"{name}.json"
+    """Yield vendor and file of every example."""
+    for path in sorted(VECTORS.glob("*/*.json")):
+        directory = path.parent.name
+        yield path.stem.partition("_")[0] if directory == "documented" else directory, path
 
 
 @pytest.mark.parametrize(

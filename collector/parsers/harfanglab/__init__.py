@@ -8,18 +8,33 @@ from typing import Final
 
 from collector.parsers.ecs import INFERRED
 from collector.parsers.harfanglab import (
+    agent,
+    agentlog,
     alert,
+    auditlog,
+    authentication,
+    details,
+    detections,
+    dns,
+    driverload,
     eventlog,
+    file,
     general,
+    injectedthread,
     investigation,
+    logon,
     network,
     outcome,
+    powershell,
     process,
+    protection,
     related,
+    threat,
 )
+from collector.parsers.harfanglab.unmapped import UNMAPPED
 from collector.parsers.jsonobject import decode_object
 from collector.parsers.mapping import Table
-from collector.parsers.vendor import Decoded, Vendor
+from collector.parsers.vendor import Vendor
 
 TABLE: Final = Table(
     "harfanglab",
@@ -27,18 +42,28 @@ TABLE: Final = Table(
         *general.RULES,
         *network.RULES,
         *process.RULES,
+        *details.RULES,
+        *powershell.RULES,
         *alert.RULES,
+        *threat.RULES,
+        *alert.PROCESS_RULES,
         *investigation.RULES,
         *eventlog.RULES,
+        *authentication.RULES,
+        *dns.RULES,
+        *auditlog.RULES,
+        *agentlog.RULES,
+        *driverload.RULES,
+        *protection.RULES,
+        *injectedthread.RULES,
+        *agent.RULES,
+        *file.RULES,
         *outcome.RULES,
     ),
-    (*related.RULES, *INFERRED),
+    (*eventlog.INFERRED, *related.RULES, *INFERRED, *logon.RULES),
+    detections.DETECTIONS,
+    ecs_rules=detections.RULES,
 )
 
 
-def _decode(raw: str) -> Decoded:
-    text, fields = decode_object(raw)
-    return text, fields, ()
-
-
-VENDOR: Final = Vendor(TABLE, _decode, families=("log_type", "alert_subtype"))
+VENDOR: Final = Vendor(TABLE, decode_object, UNMAPPED, families=("log_type", "alert_subtype"))

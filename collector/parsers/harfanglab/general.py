@@ -2,9 +2,22 @@
 
 from typing import Final
 
-from collector.parsers.convert import ips, iso_date, keywords, long
-from collector.parsers.harfanglab.values import joined_names, json_texts
-from collector.parsers.mapping import WHOLE_INPUT, Rule
+from collector.parsers.conditions import (
+    differs,
+    entries,
+    equals,
+    not_null,
+    present,
+    valid_ip,
+)
+from collector.parsers.convert import before_backslash, ip, ips, iso_date, keywords, long
+from collector.parsers.harfanglab.values import agents, joined_names, json_texts, login_name
+from collector.parsers.mapping import WHOLE_INPUT, Rule, under
+
+_NAMED_USER: Final = not_null("user_name")
+_USB_DEVICE: Final = not_null("product_id") & differs("vendor_id", "", shown="an empty string")
+_REMOTE_ADDRESS: Final = valid_ip("address")
+_URL: Final = not_null("url")
 
 RULES: Final[tuple[Rule, ...]] = (
     Rule("message", WHOLE_INPUT),
@@ -57,5 +70,34 @@ RULES: Final[tuple[Rule, ...]] = (
         )
         for number in range(1, 5)
     ),
+    *under(
+        _NAMED_USER,
+        Rule("user.name", ("user_name", "username"), login_name, profile="ecs"),
+        Rule("user.domain", "user_name", before_backslash, profile="ecs"),
+    ),
+    Rule("action.properties.Query", "query", when=equals("kind", "WmiFilterEvent"), profile="ecs"),
+    *under(
+        _USB_DEVICE,
+        Rule("action.name", "event_type", profile="ecs"),
+        Rule("action.properties.ProductId", "product_id", profile="ecs"),
+        Rule("action.properties.VendorId", "vendor_id", profile="ecs"),
+        Rule("action.properties.ProductName", "product_name", profile="ecs"),
+        Rule("action.properties.VendorName", "vendor_name", profile="ecs"),
+        Rule("action.properties.DbProductName", "db_product_name", profile="ecs"),
+    ),
+    *under(
+        _REMOTE_ADDRESS,
+        Rule("source.ip", "address", ip, profile="ecs"),
+        Rule("source.port", "port", long, profile="ecs"),
+        Rule("network.protocol", "transport_protocol", profile="ecs"),
+    ),
+    Rule("action.name", "pipe_operation", when=present("pipe_operation"), profile="ecs"),
+    *under(
+        _URL,
+        Rule("url.original", "url", profile="ecs"),
+        Rule("http.request.method", "method", profile="ecs"),
+        Rule("user_agent.original", "user_agent", profile="ecs"),
+    ),
     Rule("host.ip", "agent.ipaddress", ips, profile="ecs"),
+    Rule("harfanglab.agents", "agents", agents, when=entries("agents", 1), profile="ecs"),
 )

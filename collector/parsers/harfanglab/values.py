@@ -4,7 +4,16 @@ from typing import Any, Final
 
 import orjson
 
-from collector.parsers.convert import conversion, keyword, long
+from collector.parsers.convert import (
+    Conversion,
+    after_backslash,
+    before_backslash,
+    conversion,
+    fields_of,
+    is_ip,
+    keyword,
+    long,
+)
 from collector.parsers.mapping import Rule
 
 _DIRECTIONS: Final = {"in": "inbound", "out": "outbound"}
@@ -16,6 +25,7 @@ _QUARANTINE: Final = (
     "NO_ACTION",
     "DELAYED",
 )
+_DIGESTS: Final = ("md5", "sha1", "sha256", "sha384", "sha512", "ssdeep", "tlsh", "cdhash")
 
 
 def shaped(target: str, value: str) -> tuple[Rule, Rule]:
@@ -35,15 +45,16 @@ def json_texts(value: Any) -> list[str] | None:
     """Write each entry of a list as compact JSON with sorted keys."""
     if not isinstance(value, list):
         return None
-    texts = [_json_text(entry) for entry in value if entry is not None]
+    texts = [json_text(entry, orjson.OPT_SORT_KEYS) for entry in value if entry is not None]
     return [text for text in texts if text is not None] or None
 
 
-def _json_text(entry: Any) -> str | None:
+def json_text(value: Any, option: int = 0) -> str | None:
+    """Write a value as compact JSON; None if it is nested deeper than orjson writes."""
     try:
-        return orjson.dumps(entry, option=orjson.OPT_SORT_KEYS).decode()
+        return orjson.dumps(value, None, option).decode()
     except orjson.JSONEncodeError:
-        return None  # nested deeper than orjson writes
+        return None
 
 
 @conversion("keyword")
@@ -82,3 +93,63 @@ def split_on_bars(value: Any) -> list[str] | None:
     if not isinstance(value, str):
         return None
     return [part for part in value.split("|") if part] or None
+
+
+@conversion("keyword", joint=True)
+def login_name(user_name: Any, username: Any) -> str | None:
+    r"""Take ``user`` of a `user_name` that is ``DOMAIN\user``, otherwise the `username` as it is.
+
+    A `user_name` without a domain counts only where there is no `username`.
+    """
+    if isinstance(user_name, str) and "\\" in user_name:
+        user_name = user_name.partition("\\")[2]
+        username = user_name or username
+    name: str | None = keyword.function(username) or keyword.function(user_name)
+    return name
+
+
+@conversion("array of object")
+def agents(value: Any) -> list[dict[str, str]] | None:
+    """Take ``id`` and ``hostname`` of each agent of a list."""
+    return _objects(value, id=("agent_id", keyword), hostname=("agent_hostname", keyword))
+
+
+@conversion("array of object")
+def users(value: Any) -> list[dict[str, str]] | None:
+    r"""Split the ``DOMAIN\user`` of each entry of a list into ``name`` and ``domain``."""
+    return _objects(
+        value, name=("user_name", after_backslash), domain=("user_name", before_backslash)
+    )
+
+
+def _objects(entries: Any, **fields: tuple[str, Conversion]) -> list[dict[str, str]] | None:
+    """Make an object of each entry: its fields by name, from which key and how converted."""
+    if not isinstance(entries, list):
+        return None
+    objects = [
+        {
+            name: text
+            for name, (key, convert) in fields.items()
+            if (text := convert.function(entry.get(key))) is not None
+        }
+        for entry in entries
+        if isinstance(entry, dict)
+    ]
+    return [found for found in objects if found] or None
+
+
+@fields_of(dict.fromkeys(_DIGESTS, "keyword"))
+def digests(value: Any) -> dict[str, str] | None:
+    """Take the digests that ECS knows, each under its own name."""
+    if not isinstance(value, dict):
+        return None
+    return {
+        name: text for name in _DIGESTS if (text := keyword.function(value.get(name))) is not None
+    } or None
+
+
+@conversion("keyword")
+def no_address(value: Any) -> str | None:
+    """Keep what is no IP address: the name of a host."""
+    text = keyword.function(value)
+    return None if text is None or is_ip(text) else text

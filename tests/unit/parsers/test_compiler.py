@@ -2,6 +2,7 @@
 
 import inspect
 import traceback
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -254,6 +255,26 @@ class TestConditions:
         assert run(rules, {"k": "1", "a": {"b": "x", "c": "y"}}) == {"t": {"u": "x", "v": "y"}}
         assert run(rules, {"k": "1"}) == {}
 
+    def test_conditions_that_begin_alike_share_an_if(self):
+        """What else they ask for is decided, and read, under it."""
+        rules = under(
+            equals("k", "1") | equals("l", "1"),
+            Rule("t.u", "a"),
+            Rule("t.v", "b", when=present("c.d")),
+            Rule("t.w", "b", when=equals("c.d", "x") & absent("a")),
+        )
+        source = write_source(Table("toy", rules), "ecs")
+        assert [line.strip() for line in source.splitlines() if "c" in line and "if" in line] == [
+            "if type(fields_c) is not dict:",
+            "if fields_c.get('d') is not None:  # c.d is present",
+            "if fields_c.get('d') == 'x' and fields.get('a') is None:  # c.d=x and a is not set",
+        ]
+        assert source.count("if k == '1' or l == '1':") == 1
+        assert source.index("if k == '1'") < source.index("fields_c = ")
+        assert run(rules, {"k": "1", "a": "2"}) == {"t": {"u": "2"}}
+        assert run(rules, {"l": "1", "b": "2", "c": {"d": "x"}}) == {"t": {"v": "2", "w": "2"}}
+        assert run(rules, {"a": "2", "b": "2", "c": {"d": "x"}}) == {}
+
 
 class TestInferred:
     """Rows that read the output."""
@@ -291,6 +312,20 @@ class TestInferred:
         assert event == {"a": "1", "b": "2", "u": "1", "t": "1"}
         event = run(rules, {"y": "2"}, inferred=inferred)
         assert event == {"b": "2", "t": "2"}
+
+    def test_a_shared_condition_is_decided_anew_too(self):
+        """Once a row has set its field, alone or among several."""
+        for rule in (Rule("t.name", "a"), Rule("t.*", "a", parts)):
+            inferred = under(
+                absent("t.name"),
+                Rule("v", "a"),
+                replace(rule, when=present("a")),
+                Rule("w", "a", when=present("a")),
+            )
+            event = run([Rule("a", "x")], {"x": "1/2"}, inferred=inferred)
+            assert event.keys() == {"a", "v", "t"}
+            event = run([Rule("a", "x")], {"x": "none"}, inferred=inferred)
+            assert ("w" in event) is rule.merges
 
     def test_what_no_rule_can_set_is_not_asked_for(self):
         """A table without the sources does without the row."""
@@ -333,8 +368,36 @@ def whole(value):
     return {name: text for name, text in value.items() if isinstance(text, str) and text} or None
 
 
+@fields_of({"first": "keyword", "last": "keyword"}, joint=True)
+def ends(*values):
+    """Take the first and the last of several texts."""
+    texts = [value for value in values if isinstance(value, str) and value]
+    return {"first": texts[0], "last": texts[-1]} if texts else None
+
+
 class TestSeveralFields:
     """Rows that yield more than one field."""
+
+    def test_they_may_come_from_several_sources(self):
+        """Which the conversion takes at once; of two such rows, both count."""
+        assert run([Rule("a.*", ("s", "t.u"), ends)], {"s": "1", "t": {"u": "2"}}) == {
+            "a": {"first": "1", "last": "2"}
+        }
+        rules = [Rule("a.*", ("s", "t"), ends), Rule("a.*", ("v",), ends)]
+        assert run(rules, {"s": "1"}) == {"a": {"first": "1", "last": "1"}}
+        assert run(rules, {"s": "1", "v": "3"}) == {"a": {"first": "3", "last": "3"}}
+        inferred = (Rule("a.*", ("s", "t"), ends),)
+        rules = [Rule("s", "s"), Rule("t", "t"), Rule("a.last", "l")]
+        event = run(rules, {"s": "1", "t": "2", "l": "3"}, inferred=inferred)
+        assert event["a"] == {"first": "1", "last": "3"}
+
+    def test_two_such_rows_do_not_stand_in_for_each_other(self):
+        """The later one changes only the fields that it yields."""
+        given = fields_of({"*": "keyword"}, joint=True)(lambda value: value or None)
+        rules = [Rule("a.*", "s", given), Rule("a.*", "t", given)]
+        assert run(rules, {"s": {"x": "1", "y": "1"}, "t": {"y": "2"}}) == {
+            "a": {"x": "1", "y": "2"}
+        }
 
     def test_they_become_fields_of_the_target(self):
         """Wherever it stands, and only if there are any."""
@@ -538,6 +601,7 @@ CONDITIONS = [
     absent("d.e.a"),
     not_null("c.b"),
     not_null("a") & equals("b", "2"),
+    not_null("a") & present("d.e.a"),
 ]
 rules = (
     st.builds(
@@ -562,6 +626,12 @@ rules = (
         st.sampled_from(["a", "c", "d.e"]),
         st.sampled_from(CONDITIONS),
     )
+    | st.builds(
+        lambda target, sources, when: Rule(target, tuple(sources), ends, when=when),
+        st.sampled_from(["u.*", "x.y.*"]),
+        st.lists(st.sampled_from(PATHS), min_size=1, max_size=2),
+        st.sampled_from(CONDITIONS),
+    )
 )
 inferred_rules = st.builds(
     lambda target, source, free: Rule(
@@ -569,6 +639,15 @@ inferred_rules = st.builds(
     ),
     st.sampled_from(["t", "r.s", "u.v"]),
     st.sampled_from([("t",), ("u.v", "u.w"), ("r.s",), ("x.y.z", "nothing.at.all")]),
+    st.booleans(),
+)
+inferred_rules |= st.builds(
+    lambda target, source, when, free: Rule(
+        target, source, distinct, when=when & absent(target) if free else when
+    ),
+    st.sampled_from(["t", "r.s", "u.v"]),
+    st.sampled_from(["t", "u.v", "x.y.z"]),
+    st.sampled_from([absent("t"), present("u.v")]),
     st.booleans(),
 )
 leaves = st.sampled_from(["1", "2", "", None, 0, False, 5, [], {}, ["1"]])
@@ -600,3 +679,17 @@ def test_the_function_does_what_its_table_says(rows, inferred, profile, fields):
     }
     for rule, source in noted:
         assert source == "" if rule.constant else {*source.split("; ")} <= {*rule.sources}
+
+
+def test_what_a_conversion_needs_is_loaded_when_its_table_is_compiled():
+    """If a row of the profile has it; no message waits for it."""
+    loaded = []
+    convert = fields_of({"a": "keyword"}, prepare=lambda: loaded.append("all"))(lambda _: None)
+    table = Table("toy", (Rule("host.name", "h"),), (Rule("r.*", "user.name", convert),))
+    compile_table(table, "ecs")
+    assert loaded == []
+    table = Table("toy", (Rule("user.name", "u"),), (Rule("r.*", "user.name", convert),))
+    write_source(table, "ecs")
+    assert loaded == []
+    compile_table(table, "ecs")("text", {})
+    assert loaded == ["all"]

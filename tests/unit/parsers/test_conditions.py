@@ -122,6 +122,33 @@ def test_a_combined_condition_knows_all_its_fields():
     assert ((A | B) & C).paths == ("a", "b", "c")
 
 
+@pytest.mark.parametrize(
+    ("condition", "first", "rest"),
+    [
+        (A, A, None),
+        (A | B, A | B, None),
+        (A & B, A, B),
+        ((A | B) & C, A | B, C),
+        (A & (B & C), A, B & C),
+        ((A & B) & C, A, B & C),
+        (A & (B | C), A, B | C),
+    ],
+    ids=str,
+)
+def test_a_condition_has_a_part_that_is_decided_first(condition, first, rest):
+    """Both together decide the same."""
+    assert (condition.first, condition.rest) == (first, rest)
+    for fields in (
+        {},
+        {"a": "1"},
+        {"b": "2"},
+        {"a": "1", "b": "2"},
+        {"a": "1", "b": "2", "c": "3"},
+    ):
+        whole = holds(first, fields) and (rest is None or holds(rest, fields))
+        assert holds(condition, fields) == whole
+
+
 def test_a_condition_knows_the_values_it_compares_with():
     """So that others can be told from them."""
     assert ((A | present("x")) & equals("c", 3)).compared == (("a", "1"), ("c", 3))

@@ -46,8 +46,10 @@ class TestHeader:
                 "kind": "event",
                 "type": "info" if profile == "documented" else ["info"],
                 "category": ["intrusion_detection"],
+                **({"module": "cybereason", "risk_score_norm": 50.0} if profile == "ecs" else {}),
             },
             "cybereason": {"cef": {"version": "0"}},
+            **({"ecs": {"version": "9.4.0"}} if profile == "ecs" else {}),
         }
 
     @both
@@ -78,6 +80,35 @@ class TestHeader:
         """A word is not."""
         event = PARSE["ecs"](message(severity=severity))
         assert event["event"].get("severity") == number
+
+    @pytest.mark.parametrize(("severity", "risk"), [("8", 80.0), ("12", 100.0), ("High", None)])
+    def test_severity_is_a_risk(self, severity, risk):
+        """Out of a hundred, in profile `ecs` only."""
+        raw = message(severity=severity)
+        assert PARSE["ecs"](raw)["event"].get("risk_score_norm") == risk
+        assert "risk_score_norm" not in PARSE["documented"](raw)["event"]
+
+    def test_a_header_without_vendor_and_product_has_them_in_profile_ecs(self):
+        """Only this vendor's messages get here."""
+        raw = "CEF:0|||1.0|2|Malop|5|"
+        assert PARSE["documented"](raw)["observer"] == {"version": "1.0"}
+        assert PARSE["ecs"](raw)["observer"] == {
+            "vendor": "Cybereason",
+            "product": "Cybereason",
+            "version": "1.0",
+        }
+        assert PARSE["ecs"]("CEF:0|V|P|1.0|2|Malop|5|")["observer"] == {
+            "vendor": "V",
+            "product": "P",
+            "version": "1.0",
+        }
+
+    def test_the_id_of_a_batch_is_no_id_of_an_event(self):
+        """Several events have the same."""
+        for parse in PARSE.values():
+            event = parse(message("CybereasonCEFgeneratorBatchId1=77"))
+            assert event["cybereason"]["event"]["id"] == "77"
+            assert "id" not in event["event"]
 
     def test_extension_keys_cannot_pose_as_header_fields(self):
         """Neither plain ones nor labels."""

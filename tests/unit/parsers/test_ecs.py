@@ -4,7 +4,7 @@ import pytest
 
 from collector.parsers.compiler import compile_table
 from collector.parsers.convert import keywords
-from collector.parsers.ecs import INFERRED
+from collector.parsers.ecs import INFERRED, detections
 from collector.parsers.mapping import Rule, Table
 from tests.support import leaves
 
@@ -13,6 +13,7 @@ TEXTS = (
     *("destination.ip", "destination.nat.ip", "destination.address", "dns.question.name"),
     *("file.path", "file.name", "user.name", "user.target.name", "event.outcome"),
     *("action.outcome", "process.executable", "process.hash.md5"),
+    *("url.original", "url.path", "url.domain", "user_agent.original", "user_agent.version"),
     *(f"{kind}.hash.{name}" for kind in ("file", "dll") for name in ("md5", "sha1", "sha256")),
 )
 LISTS = ("host.ip", "dns.resolved_ip")
@@ -76,8 +77,83 @@ def inferred(profile="ecs", /, **fields):
         ({"event__outcome": "success"}, {"action.outcome": "success"}),
         ({"action__outcome": "failure"}, {"event.outcome": "failure"}),
         ({"event__outcome": "success", "action__outcome": "failure"}, {}),
+        (
+            {"dns__question__name": "www.example.com"},
+            {
+                "dns.question.registered_domain": "example.com",
+                "dns.question.top_level_domain": "com",
+                "dns.question.subdomain": "www",
+                "related.hosts": ["www.example.com"],
+            },
+        ),
+        (
+            {"source__domain": "dc.corp.local"},
+            {
+                "source.address": "dc.corp.local",
+                "source.subdomain": "dc.corp",
+                "related.hosts": ["dc.corp.local"],
+            },
+        ),
+        (
+            {"url__original": "https://www.example.com"},
+            {
+                "url.full": "https://www.example.com",
+                "url.scheme": "https",
+                "url.domain": "www.example.com",
+                "url.port": 443,
+                "url.registered_domain": "example.com",
+                "url.top_level_domain": "com",
+                "url.subdomain": "www",
+            },
+        ),
+        ({"url__original": "/a?b"}, {"url.path": "/a", "url.query": "b"}),
+        ({"url__path": "/a"}, {}),
+        (
+            {"url__domain": "example.com"},
+            {"url.registered_domain": "example.com", "url.top_level_domain": "com"},
+        ),
+        (
+            {"user_agent__original": "curl/8.5.0"},
+            {
+                "user_agent.name": "curl",
+                "user_agent.version": "8.5.0",
+                "user_agent.device.name": "Other",
+            },
+        ),
     ],
 )
 def test_what_follows_from_other_fields(profile, fields, added):
     """Only where no rule has set it."""
     assert inferred(profile, **fields) == added
+
+
+def test_what_a_rule_has_set_stays():
+    """Rows that yield several fields fill in the others."""
+    added = inferred(
+        url__original="http://example.com/a",
+        url__path="/rule",
+        url__domain="rule.example",
+        user_agent__original="curl/8.5.0",
+        user_agent__version="rule",
+    )
+    assert added == {
+        "url.full": "http://example.com/a",
+        "url.scheme": "http",
+        "url.port": 80,
+        "url.subdomain": "rule",
+        "user_agent.name": "curl",
+        "user_agent.device.name": "Other",
+    }
+
+
+def test_what_detections_look_for_is_set_where_no_rule_has():
+    """In profile `ecs` only."""
+    rows = detections(module="m", vendor="v", product="p")
+    rules = (Rule("observer.product", "product"), Rule("host.name", "host"))
+    table = Table("toy", rules, detections=rows)
+    assert compile_table(table, "ecs")("", {"product": "mine"}) == {
+        "ecs": {"version": "9.4.0"},
+        "event": {"module": "m"},
+        "observer": {"vendor": "v", "product": "mine"},
+    }
+    assert compile_table(table, "documented")("", {"host": "h"}) == {"host": {"name": "h"}}

@@ -4,7 +4,7 @@ import pytest
 
 from collector.parsers.conditions import equals
 from collector.parsers.convert import ip, keywords, long
-from collector.parsers.mapping import Rule, select, under
+from collector.parsers.mapping import Rule, Table, select, under
 
 A, B = equals("a", "1"), equals("b", "2")
 
@@ -95,3 +95,12 @@ def test_the_same_field_in_its_other_shape_is_left_out(ecs, documented, kept):
     """Same target, source and condition: the documented row always wins."""
     assert (ecs in select([documented, ecs], "documented")) is kept
     assert select([documented, ecs], "ecs") == [ecs]
+
+
+def test_profile_ecs_has_rows_of_its_own():
+    """Those that read the input run after `rules`, those that read the output last of all."""
+    table = Table("toy", (BOTH, ECS), (ECS,), detections=(BOTH,), ecs_rules=(DOCUMENTED,))
+    assert table.rows("ecs") == [BOTH, ECS, DOCUMENTED]
+    assert table.inferred_rows("ecs") == [ECS, BOTH]
+    assert table.rows("documented") == [BOTH, ECS]
+    assert table.inferred_rows("documented") == [ECS]

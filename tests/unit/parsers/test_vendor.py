@@ -3,6 +3,7 @@
 import pytest
 
 from collector.parsers.base import ParseError
+from collector.parsers.convert import keywords
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table
 from collector.parsers.vendor import Vendor
 
@@ -22,6 +23,7 @@ TOY = Vendor(
             Rule("message", WHOLE_INPUT),
             Rule("host.name", "host", profile="documented"),
             Rule("host.hostname", "host", profile="ecs"),
+            Rule("tags", "marks", keywords),
         ),
         flat=True,
     ),
@@ -46,6 +48,7 @@ def test_repairs_are_tags_of_the_event():
     event["tags"].append("more")
     assert parse("host=a!")["tags"] == ["repaired:end"]
     assert "tags" not in parse("host=a")
+    assert parse("marks=one!")["tags"] == ["one", "repaired:end"]
 
 
 def test_what_cannot_be_decoded_is_a_parse_error():

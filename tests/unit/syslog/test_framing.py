@@ -17,6 +17,7 @@ from collector.syslog.framing import (
     Framer,
     Framing,
     WhenOversize,
+    strip_octet_count,
     trim_datagram,
 )
 
@@ -456,3 +457,47 @@ def test_a_description_shows_little_of_what_may_be_part_of_a_key() -> None:
     framer = Framer("octet-counted")
     framer.feed(b"<13>1 2026-01-02T03:04:05Z\n")
     assert framer.mismatch == "octet count expected, got b'<13>1 2026-01-02'"
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (b"345 <134>1 - - - - - - x", b"<134>1 - - - - - - x"),
+        (b"1 <0>x", b"<0>x"),
+        (b"999999999 CEF:0|a", b"CEF:0|a"),
+        (b'3 {"a": 1}', b'{"a": 1}'),
+        (b"345 345 <134>x", None),
+        (b"1234567890 <134>x", None),
+        (b"012 <134>x", None),
+        (b"0 <134>x", None),
+        (b"345  <134>x", None),
+        (b"345<134>x", None),
+        (b"345 <1345>x", None),
+        (b"345 <>x", None),
+        (b"345 cef:0|a", None),
+        (b"345 [1]", None),
+        (b"345 ", None),
+        (b"345", None),
+        (b"<134>345 <134>x", None),
+        (b" 345 <134>x", None),
+        (b"\xd9\xa3 <134>x", None),  # a digit, but not of ASCII
+        (b"", None),
+    ],
+)
+def test_an_octet_count_left_before_a_message_is_taken_away(
+    frame: bytes, message: bytes | None
+) -> None:
+    """Only where a message or a payload follows; any other frame is handed back as it is."""
+    stripped = strip_octet_count(frame)
+    if message is None:
+        assert stripped is frame
+    else:
+        assert stripped == message
+
+
+def test_a_cut_frame_stays_one_without_its_count() -> None:
+    """What is cut is cut."""
+    cut = CutFrame(b"345 <134>x")
+    assert isinstance(strip_octet_count(cut), CutFrame)
+    assert strip_octet_count(cut) == b"<134>x"
+    assert strip_octet_count(CutFrame(b"x")) == b"x"

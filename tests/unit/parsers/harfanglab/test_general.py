@@ -12,7 +12,7 @@ both = pytest.mark.parametrize("profile", ["documented", "ecs"])
 @both
 def test_an_empty_object_is_an_event(profile):
     """There is nothing to know but whose it is."""
-    assert PARSE[profile]("{}") == {"message": "{}", "agent": {"name": "harfanglab"}}
+    assert mapped(profile) == {"agent.name": "harfanglab"}
 
 
 @both
@@ -111,3 +111,161 @@ def test_anything_may_stand_anywhere(source, odd):
     """Where an object, a list or a text is expected."""
     for profile in PARSE:
         assert mapped(profile, **{source: odd})["agent.name"] == "harfanglab"
+
+
+@both
+@pytest.mark.parametrize(
+    ("user_name", "username", "name", "domain"),
+    [
+        ("ACME\\ann", None, "ann", "ACME"),
+        ("ACME\\ann", "bob", "ann", "ACME"),
+        ("ACME\\ann\\x", None, "ann\\x", "ACME"),
+        ("\\ann", "bob", "ann", None),
+        ("ACME\\", "bob", "bob", "ACME"),
+        ("ACME\\", None, None, "ACME"),
+        ("ann", "ACME\\bob", "ACME\\bob", None),
+        ("ann", None, "ann", None),
+        ("ann", "", "ann", None),
+        ("", "ACME\\bob", "ACME\\bob", None),
+        (5, None, "5", None),
+        (["ACME\\ann"], "bob", "bob", None),
+        ({"name": "ann"}, {"name": "bob"}, None, None),
+    ],
+)
+def test_the_user_of_an_event(profile, user_name, username, name, domain):
+    """With a domain from one field, otherwise from the other; that one is not split."""
+    found = mapped(profile, user_name=user_name, username=username)
+    assert found.get("user.name") == name
+    assert found.get("user.domain") == domain
+
+
+@both
+def test_a_user_that_is_null_switches_the_other_off(profile):
+    """A missing one does not."""
+    assert "user.name" not in mapped(profile, user_name=None, username="ann")
+    assert mapped(profile, username="ACME\\ann")["user.name"] == "ACME\\ann"
+
+
+USB = {
+    "event_type": "device_connected",
+    "product_id": 4660,
+    "vendor_id": "abcd",
+    "product_name": "Stick",
+    "vendor_name": "Maker",
+    "db_product_name": "Stick 3",
+}
+USB_FIELDS = {
+    "agent.name": "harfanglab",
+    "action.name": "device_connected",
+    "action.properties.ProductId": "4660",
+    "action.properties.VendorId": "abcd",
+    "action.properties.ProductName": "Stick",
+    "action.properties.VendorName": "Maker",
+    "action.properties.DbProductName": "Stick 3",
+}
+
+
+@both
+def test_a_usb_device(profile):
+    """Its identifiers and names."""
+    assert mapped(profile, **USB) == USB_FIELDS
+
+
+@both
+@pytest.mark.parametrize(
+    ("change", "applies"),
+    [
+        ({"product_id": None}, False),
+        ({"vendor_id": ""}, False),
+        ({"vendor_id": None}, True),
+        ({"product_id": ""}, True),
+        ({"product_id": {}, "vendor_id": []}, True),
+    ],
+)
+def test_what_switches_the_fields_of_a_device_off(profile, change, applies):
+    """A product that is null, a vendor that is empty."""
+    found = mapped(profile, **USB | change)
+    assert found.get("action.name") == ("device_connected" if applies else None)
+
+
+@both
+def test_the_type_of_an_event_is_its_action(profile):
+    """No device is needed for that; an operation on a pipe counts more."""
+    assert mapped(profile, event_type="x", operation="y")["action.name"] == "x"
+    assert mapped(profile, operation="y")["action.name"] == "y"
+    found = mapped(profile, event_type="x", pipe_operation="connect")
+    assert found["action.name"] == "connect"
+    found = mapped(profile, event_type="x", pipe_operation=None)
+    assert found["action.name"] == "x"
+
+
+@both
+@pytest.mark.parametrize(
+    ("address", "found"),
+    [
+        ("192.0.2.8", True),
+        ("2001:db8::8", True),
+        ("gate.example", False),
+        ("", False),
+        (None, False),
+        (3221226000, False),
+        (["192.0.2.8"], False),
+    ],
+)
+def test_a_remote_address(profile, address, found):
+    """Port and protocol go with it."""
+    fields = {"address": address, "port": "514", "transport_protocol": "tcp"}
+    expected = {
+        "agent.name": "harfanglab",
+        "source.address": address,
+        "source.ip": address,
+        "source.port": 514,
+        "network.protocol": "tcp",
+        "related.ip": [address],
+    }
+    assert mapped(profile, **fields) == (expected if found else {"agent.name": "harfanglab"})
+
+
+@both
+@pytest.mark.parametrize(
+    ("url", "original"),
+    [("gate", "gate"), (5, "5"), ("", "other"), ([], "other"), ({"a": 1}, "other")],
+)
+def test_a_request(profile, url, original):
+    """Its method and its user agent, unless its URL is null; the URL of another field is kept."""
+    fields = {"url": url, "method": "GET", "user_agent": "", "source_url": "other"}
+    found = mapped(profile, **fields)
+    assert found["http.request.method"] == "GET"
+    assert found["url.original"] == original
+    found = mapped(profile, **fields | {"url": None, "user_agent": "x"})
+    assert found == mapped(profile, source_url="other")
+    assert mapped(profile, method="GET")["http.request.method"] == "GET"
+
+
+@both
+def test_the_query_of_a_wmi_filter(profile):
+    """Other kinds of events have none."""
+    fields = {"kind": "WmiFilterEvent", "query": "SELECT * FROM x"}
+    assert mapped(profile, **fields)["action.properties.Query"] == "SELECT * FROM x"
+    assert mapped(profile, **fields | {"kind": "x"}) == {"agent.name": "harfanglab"}
+
+
+@both
+def test_the_agents_of_an_event(profile):
+    """Those of which something is known."""
+    agents = [
+        {"agent_id": "a-1", "agent_hostname": "pc1", "agent_ostype": "windows"},
+        {"agent_id": 2, "agent_hostname": None},
+        {"agent_ostype": "linux"},
+        "a-3",
+        None,
+    ]
+    found = mapped(profile, agents=agents)
+    assert found["harfanglab.agents"] == [{"id": "a-1", "hostname": "pc1"}, {"id": "2"}]
+
+
+@both
+@pytest.mark.parametrize("agents", [None, [], {}, "a-1", 5, [{}], [None], {"agent_id": "a-1"}])
+def test_agents_that_are_none_are_absent(profile, agents):
+    """Only a list of objects names them."""
+    assert mapped(profile, agents=agents) == {"agent.name": "harfanglab"}

@@ -101,3 +101,78 @@ def test_a_shaped_constant_is_a_text_in_documented_and_a_list_in_ecs():
     documented, ecs = values.shaped("event.type", "info")
     assert (documented.profile, documented.constant) == ("documented", "info")
     assert (ecs.profile, ecs.constant) == ("ecs", ("info",))
+
+
+@pytest.mark.parametrize(
+    ("value", "digests"),
+    [
+        ({"md5": "a", "sha1": "b", "sha256": "c"}, {"md5": "a", "sha1": "b", "sha256": "c"}),
+        ({"sha512": "d", "imphash": "e", "md5": ""}, {"sha512": "d"}),
+        ({"md5": ["a"], "sha1": {"x": 1}, "sha256": None}, None),
+        *((value, None) for value in NOT_FIT),
+    ],
+)
+def test_known_digests_are_copied(value, digests):
+    """Each under its own name; others are not fields of ECS."""
+    assert values.digests(value) == digests
+
+
+@pytest.mark.parametrize(
+    ("value", "users"),
+    [
+        ([{"user_name": "ACME\\ann"}], [{"name": "ann", "domain": "ACME"}]),
+        ([{"user_name": "ann", "user_sid": "S-1"}], [{"name": "ann"}]),
+        ([{"user_name": ""}, {}, None, "ann", {"user_name": "bob"}], [{"name": "bob"}]),
+        ([{"user_name": None}], None),
+        *((value, None) for value in NOT_FIT),
+    ],
+)
+def test_users_are_split(value, users):
+    """Entries without a name are left out."""
+    assert values.users(value) == users
+
+
+@pytest.mark.parametrize(
+    ("value", "agents"),
+    [
+        ([{"agent_id": "a", "agent_hostname": "h"}], [{"id": "a", "hostname": "h"}]),
+        ([{"agent_id": 7}, {"agent_hostname": "h"}, {"id": "x"}], [{"id": "7"}, {"hostname": "h"}]),
+        *((value, None) for value in NOT_FIT),
+    ],
+)
+def test_agents_have_two_fields(value, agents):
+    """Entries without either are left out."""
+    assert values.agents(value) == agents
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [
+        ("gate.example", "gate.example"),
+        ("192.0.2.1", None),
+        ("2001:db8::1", None),
+        ("1.2.3.4.5", "1.2.3.4.5"),
+        (7, "7"),
+        *((value, None) for value in ([], {}, None, "")),
+    ],
+)
+def test_what_is_no_address_is_a_name(value, name):
+    """The other half of `ip`."""
+    assert values.no_address(value) == name
+
+
+@pytest.mark.parametrize(
+    ("user_name", "username", "name"),
+    [
+        ("ACME\\ann", "bob", "ann"),
+        ("ann", "bob", "bob"),
+        ("ann", None, "ann"),
+        (None, "ACME\\bob", "ACME\\bob"),
+        ("ACME\\", None, None),
+        (None, None, None),
+        ([], {}, None),
+    ],
+)
+def test_the_name_of_a_login(user_name, username, name):
+    """With a domain it wins over the other one."""
+    assert values.login_name(user_name, username) == name
