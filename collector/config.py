@@ -9,19 +9,27 @@ Sizes are in bytes and durations in seconds once they are read.
 
 import ipaddress
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 
-from collector.settings import relations
+from collector.envelope import DEFAULT_PARTS, Part
+from collector.event_fields import ALWAYS, known_fields, may_have
+from collector.parsers import PARSERS, PROFILES, Profile
+from collector.settings import constant_fields, relations
 from collector.settings.checking import Settings, check
+from collector.settings.constant_fields import CONSTANT_FIELDS
 from collector.settings.document import read_mapping, read_text
 from collector.settings.json_schema import json_schema
 from collector.settings.kinds import (
+    BOOLEAN,
+    COMPARED,
+    FIELD_NAME,
     HEADER_NAME,
     HOST,
     INBOX,
@@ -30,15 +38,17 @@ from collector.settings.kinds import (
     SD_NAME,
     SECRET,
     SECRET_FILE,
+    TIMEZONE,
     URL,
     USER_NAME,
     Network,
     OneOrMany,
+    choice,
     duration,
     size,
     whole,
 )
-from collector.settings.problems import ConfigError, Problem, joined
+from collector.settings.problems import ConfigError, Problem, joined, shown
 from collector.settings.secret_files import read_secret
 from collector.settings.substitution import substitute
 from collector.settings.units import GIB, KIB, MIB, TIB, format_duration
@@ -49,7 +59,6 @@ ALL_SINKS = "all"
 Transport = Literal["udp", "tcp"]
 Framing = Literal["auto", "octet-counted", "lf", "nul"]
 WhenOversize = Literal["truncate", "reject"]
-Parser = Literal["cybereason", "harfanglab", "raw"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 Networks = Annotated[tuple[Annotated[Network, NETWORK], ...], Field(max_length=1000), OneOrMany()]
@@ -74,6 +83,39 @@ class _Only:
     transport: Transport
 
 
+class FilterSettings(Settings):
+    """A test of one field of an event, by exactly one of equals, in, prefix and exists.
+
+    The field is that of the event as a sink gets it. A list matches if one of its entries does.
+    Values are compared by their text: 4624 is the same as "4624".
+    """
+
+    name: Annotated[str, LABEL]
+    """The filter's name in logs and metrics; unique in its list."""
+    field: Annotated[str, FIELD_NAME]
+    """The field, with its dotted name, as event.code."""
+    equals: Annotated[str, COMPARED] | None = None
+    """The value that matches."""
+    in_: Annotated[
+        tuple[Annotated[str, COMPARED], ...],
+        Field(alias="in", min_length=1, max_length=10_000),
+        OneOrMany(),
+    ] = ()
+    """The values of which each matches."""
+    prefix: Annotated[str, COMPARED] | None = None
+    """The beginning of the values that match."""
+    exists: Annotated[bool, BOOLEAN] | None = None
+    """true to match where the field is, false where it is not."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find a filter that asks for nothing, or for several things."""
+        return relations.exactly_one(written, ["equals", "in", "prefix", "exists"])
+
+
+Filters = Annotated[tuple[FilterSettings, ...], Field(max_length=100)]
+
+
 class ListenerSettings(Settings):
     """A socket that messages arrive on."""
 
@@ -89,6 +131,8 @@ class ListenerSettings(Settings):
     """The intake that messages without a key belong to."""
     framing: Annotated[Framing, _Only("tcp")] = "auto"
     """How messages follow one another (tcp): octet-counted or lf, nul, or auto for each frame."""
+    timezone: Annotated[tzinfo, TIMEZONE] = UTC
+    """The zone of times in syslog headers that name none; shown with envelope: syslog."""
     max_message_bytes: Annotated[int, size(1 * KIB, 16 * MIB)] = 256 * KIB
     """The length beyond which a message is oversize."""
     when_oversize: WhenOversize = "truncate"
@@ -124,7 +168,7 @@ class IntakeSettings(Settings):
 
     name: Annotated[str, LABEL]
     """The intake's name in logs and metrics; unique."""
-    parser: Parser
+    parser: Annotated[str, choice(PARSERS)]
     """What reads its messages; raw only forwards them as text."""
     key: Annotated[tuple[SecretText, ...], Field(max_length=16), OneOrMany()] = ()
     """The key, or a list of keys while it changes, that its messages carry; a secret."""
@@ -132,6 +176,18 @@ class IntakeSettings(Settings):
     """The file that holds the key."""
     sources: Networks = ()
     """The networks whose messages belong to this intake without a key."""
+    profile: Profile = "documented"
+    """The shape of its events: documented, as the vendor's integration documentation has them, or
+    ecs, as current ECS has them."""
+    timestamp_fallback: Annotated[bool, BOOLEAN] = True
+    """Whether an event without a date of its own gets the time of receipt as @timestamp."""
+    envelope: Annotated[tuple[Part, ...], Field(max_length=3), OneOrMany()] = DEFAULT_PARTS
+    """What is added of the message besides its text: syslog, the header as log.syslog; received,
+    the time of receipt as event.created; source, the sender's address as log.source.address."""
+    fields: Annotated[dict[str, Any], CONSTANT_FIELDS, Field(default_factory=dict)]
+    """Fields added to each event, over those the parser sets; tags are added to the event's."""
+    drop: Filters = ()
+    """Filters: an event that one of them matches is dropped, counted as filter:NAME."""
     sinks: Annotated[tuple[Annotated[str, LABEL], ...], Field(min_length=1), OneOrMany()] = (
         ALL_SINKS,
     )
@@ -139,8 +195,22 @@ class IntakeSettings(Settings):
 
     @classmethod
     def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
-        """Find a key that is given twice over."""
-        return relations.at_most_one(written, ["key", "key_file"])
+        """Find a key that is given twice over, and filters that share a name."""
+        yield from relations.at_most_one(written, ["key", "key_file"])
+        yield from relations.unique_names(written, "drop")
+
+    @classmethod
+    def as_written(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find fields without a value, and those that do not fit into the events."""
+        fields = written.get("fields")
+        if isinstance(fields, dict):
+            for problem in constant_fields.problems(fields, _fields_as_written(written)):
+                path = f"fields.{problem.path}" if problem.path else "fields"
+                yield Problem(path, problem.message)
+
+    def known_fields(self) -> dict[str, str]:
+        """Return the type of each field its events can have, its own constant ones aside."""
+        return known_fields(self.parser, self.profile, self.envelope)
 
     def read_keys(self) -> tuple[str, ...]:
         """Return the keys in plain text, the file read again.
@@ -278,6 +348,8 @@ class SinkSettings(Settings):
     """Where batches are posted to; `inbox:` for the daemon's own inbox, which shows the newest."""
     format: Literal["ndjson"] = "ndjson"
     """The form of a batch: ndjson, one event per line."""
+    only: Filters = ()
+    """Filters: only events that one of them matches go to this sink; others count as only:NAME."""
     headers: Annotated[
         dict[Annotated[str, HEADER_NAME], SecretText], Field(default_factory=dict, max_length=64)
     ]
@@ -297,7 +369,8 @@ class SinkSettings(Settings):
 
     @classmethod
     def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
-        """Find a name that stands for all sinks, and headers that something else sets."""
+        """Find a name for all sinks, filters that share one, and headers that others set."""
+        yield from relations.unique_names(written, "only")
         if written.get("name") == ALL_SINKS:
             yield Problem("name", f"{ALL_SINKS!r} means every sink; accepted: another name")
         headers, auth = written.get("headers"), written.get("auth")
@@ -452,7 +525,7 @@ def warnings(config: Config) -> list[Problem]:
     Returns:
         A warning for each such thing, in the order of the file.
     """
-    return [*_intake_warnings(config), *_sink_warnings(config)]
+    return [*_intake_warnings(config), *_sink_warnings(config), *_filter_warnings(config)]
 
 
 def schema() -> dict[str, Any]:
@@ -500,14 +573,46 @@ def _intake_warnings(config: Config) -> Iterator[Problem]:
     if not config.intakes:
         yield Problem("intakes", "there is none, so every message is refused")
     for index, intake in enumerate(config.intakes):
-        if intake.key or intake.key_file:
-            continue
-        for listener in config.listeners:
-            is_open = not listener.allowed_sources and not _is_loopback(listener.host)
-            if listener.intake == intake.name and is_open:
-                where = f"listener {listener.name!r} ({listener.transport} {listener.host})"
-                message = f"has no key, and {where} takes its messages from any address"
-                yield Problem(f"intakes[{index}]", f"{message}; allowed_sources there limits them")
+        path = f"intakes[{index}]"
+        if not intake.key and not intake.key_file:
+            for problem in _open_listeners(config, intake):
+                yield Problem(path, problem)
+        if "event.kind" in constant_fields.types(intake.fields):
+            message = (
+                "replaces pipeline_error too, by which messages that no parser reads are known"
+            )
+            yield Problem(f"{path}.fields.event.kind", message)
+
+
+def _open_listeners(config: Config, intake: IntakeSettings) -> Iterator[str]:
+    """Say which listeners let anyone send to an intake without a key."""
+    for listener in config.listeners:
+        is_open = not listener.allowed_sources and not _is_loopback(listener.host)
+        if listener.intake == intake.name and is_open:
+            where = f"listener {listener.name!r} ({listener.transport} {listener.host})"
+            message = f"has no key, and {where} takes its messages from any address"
+            yield f"{message}; allowed_sources there limits them"
+
+
+def _filter_warnings(config: Config) -> Iterator[Problem]:
+    """Find filters that look at a field which no event has, which is a misspelt name at best."""
+    for index, intake in enumerate(config.intakes):
+        yield from _blind(f"intakes[{index}].drop", intake.drop, [intake])
+    for index, sink in enumerate(config.sinks):
+        senders = [intake for intake in config.intakes if sink in config.sinks_of(intake)]
+        yield from _blind(f"sinks[{index}].only", sink.only, senders)
+
+
+def _blind(
+    path: str, filters: Sequence[FilterSettings], intakes: Collection[IntakeSettings]
+) -> Iterator[Problem]:
+    fields: dict[str, str] = {}
+    for intake in intakes:
+        fields |= intake.known_fields() | constant_fields.types(intake.fields)
+    for index, item in enumerate(filters):
+        if intakes and not may_have(fields, item.field):
+            message = f"no event that comes here has {shown(item.field)}, as far as is known"
+            yield Problem(f"{path}[{index}].field", message)
 
 
 def _sink_warnings(config: Config) -> Iterator[Problem]:
@@ -516,6 +621,19 @@ def _sink_warnings(config: Config) -> Iterator[Problem]:
         if sink.auth and url.scheme == "http" and not _is_loopback(url.hostname or ""):
             message = "credentials are sent over plain http; use https"
             yield Problem(f"sinks[{index}].url", message)
+
+
+def _fields_as_written(intake: Mapping[str, Any]) -> dict[str, str]:
+    """Return what the events of an intake can have, as far as its settings are valid."""
+    parser, profile, parts = (intake.get(name) for name in ("parser", "profile", "envelope"))
+    if not isinstance(parser, str) or parser not in PARSERS:
+        return ALWAYS
+    known_parts = parts if isinstance(parts, list) else [parts]
+    return known_fields(
+        parser,
+        next((known for known in PROFILES if known == profile), "documented"),
+        [part for part in get_args(Part) if part in known_parts],
+    )
 
 
 def _is_loopback(host: str) -> bool:

@@ -21,6 +21,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from collector import __version__
+from collector.parsers import repairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -99,6 +100,8 @@ class IntakeStats:
     ok: int = 0
     pipeline_error: int = 0
     parse_errors: Counter[str] = field(default_factory=Counter)
+    repaired: Counter[str] = field(default_factory=Counter)
+    unmapped_fields: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(slots=True)
@@ -121,13 +124,14 @@ class SinkStats:
 
 @dataclass(slots=True)
 class Stats:
-    """All counters of one process."""
+    """All counters of one process. `drop_reasons` are those for which copies may be dropped."""
 
     ledger: Ledger
     listeners: dict[str, ListenerStats] = field(default_factory=dict)
     intakes: dict[str, IntakeStats] = field(default_factory=dict)
     sinks: dict[str, SinkStats] = field(default_factory=dict)
     ingest_to_delivery: Histogram = field(default_factory=lambda: Histogram(DELIVERY_SECONDS))
+    drop_reasons: tuple[str, ...] = DROPPED
 
 
 class MetricsCollector(Collector):
@@ -214,9 +218,21 @@ class MetricsCollector(Collector):
             ("intake", "reason"),
             _by_reason((item.name, item.parse_errors) for item in intakes),
         )
+        yield _counter(
+            "events_repaired",
+            "Events of messages that were damaged on their way, by what was undone; or cut.",
+            ("intake", "repair"),
+            _by_reason(((item.name, item.repaired) for item in intakes), repairs.NAMES),
+        )
+        yield _counter(
+            "unmapped_fields",
+            "Examined messages with something their parser does not know, by field; a sample.",
+            ("intake", "field"),
+            _by_reason((item.name, item.unmapped_fields) for item in intakes),
+        )
 
     def _ledger(self) -> Iterator[Metric]:
-        ledger = self._stats.ledger
+        ledger, drop_reasons = self._stats.ledger, self._stats.drop_reasons
         samples: list[tuple[tuple[str, str], int]] = [
             (("received", ""), ledger.received),
             (("copies", ""), ledger.copies),
@@ -237,7 +253,10 @@ class MetricsCollector(Collector):
             "events_dropped",
             "Copies accepted and then given up, by reason.",
             ("reason",),
-            (((reason,), count) for reason, count in _complete(ledger.dropped, DROPPED).items()),
+            (
+                ((reason,), count)
+                for reason, count in _complete(ledger.dropped, drop_reasons).items()
+            ),
         )
 
     def _spooled(self) -> Iterator[Metric]:

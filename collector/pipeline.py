@@ -5,21 +5,27 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 import orjson
 import structlog
 
+from collector.envelope import Arrival, Receipt, finisher, utc_text
+from collector.frames import read
 from collector.identity import as_text
 from collector.logs import Reports
-from collector.parsers import ParseError, pipeline_error
+from collector.parsers import ParseError, pipeline_error, repairs
 from collector.syslog.framing import CutFrame
-from collector.syslog.message import envelope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from datetime import tzinfo
 
     from collector.batching import Batcher
+    from collector.drift import DriftWatch
+    from collector.envelope import Finish
+    from collector.filters import Select
     from collector.identity import IdSource
     from collector.metrics import IntakeStats, ListenerStats, Stats
     from collector.parsers import Event, Parser
@@ -28,15 +34,31 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+_FINISH: Final = finisher()
+_NO_ZONES: Final[Mapping[str, tzinfo]] = MappingProxyType({})
+
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """A kind of messages: how they are parsed and where their events go."""
+    """A kind of messages: how they are parsed and where their events go.
+
+    Attributes:
+        name: in logs and metrics.
+        parse: makes an event of a text.
+        batchers: one for each sink of the intake.
+        stats: counters of the intake.
+        watch: looks for what is new in a sample of the messages.
+        finish: completes an event.
+        select: takes those of `batchers` that get an event; None for all of them.
+    """
 
     name: str
     parse: Parser
     batchers: tuple[Batcher, ...]
     stats: IntakeStats
+    watch: DriftWatch
+    finish: Finish = _FINISH
+    select: Select[Batcher] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +76,6 @@ class Origin:
     without_key: Intake | None
 
 
-class _Stamp(NamedTuple):
-    """What is known of a message's receipt: the id of its event, the time, tags if there are."""
-
-    identifier: str
-    created: str
-    tags: list[str] | None
-
-    def put_on(self, event: Event) -> Event:
-        """Add it to an event; the time is `@timestamp` too where the event has none."""
-        about = event.setdefault("event", {})
-        about["id"] = self.identifier
-        about["created"] = self.created
-        if self.tags is not None:
-            event.setdefault("tags", []).extend(self.tags)
-        if "@timestamp" not in event:
-            event["@timestamp"] = self.created
-            event.setdefault("tags", []).append("timestamp:received")
-        return event
-
-
 class Pipeline:
     """Turns frames into encoded events and hands them to the batches of their sinks.
 
@@ -82,6 +84,7 @@ class Pipeline:
         key_name: where in the structured data the intake key stands.
         ids: source of event ids.
         stats: counters and accounts.
+        zones: the zone of header times that name none, by listener; UTC for those not there.
         clock: nanoseconds since 1970.
     """
 
@@ -91,12 +94,15 @@ class Pipeline:
         key_name: KeyName,
         ids: IdSource,
         stats: Stats,
+        *,
+        zones: Mapping[str, tzinfo] = _NO_ZONES,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self._by_key = router.by_key
         self._key_name = key_name
         self._ids = ids
         self._ledger = stats.ledger
+        self._zones = zones
         self._clock = clock
         self._reports = Reports(log)
 
@@ -109,27 +115,30 @@ class Pipeline:
         """
         nanoseconds = self._clock()
         received = nanoseconds / 1e9
-        stamp = datetime.fromtimestamp(received, UTC).isoformat(timespec="microseconds")
-        created = stamp[:-6] + "Z"
+        receipt = self._receipt(received, origin)
         identifier = self._ids.reserve(len(frames), nanoseconds // 1_000_000)
         self._ledger.received += len(frames)
         origin.listener.messages += len(frames)
         by_key, key_name = self._by_key, self._key_name
         for frame in frames:
-            key, text = envelope(frame, key_name)
+            key, text, repaired = read(frame, key_name)
             intake = origin.without_key if key is None else by_key.get(key)
             if intake is None:
                 self._refuse_unknown(origin, has_key=key is not None)
                 continue
-            tags = None
             if frame.__class__ is CutFrame:
                 origin.listener.truncated += 1
-                tags = ["truncated"]
-            encoded = self._encode(intake, text, _Stamp(as_text(identifier), created, tags))
+            if nanoseconds >= intake.watch.due:
+                intake.watch.examine(text, nanoseconds)
+            arrival = Arrival(as_text(identifier), frame, repaired, receipt)
             identifier += 1
-            for batcher in intake.batchers:
+            event, encoded = self._encode(intake, text, arrival)
+            batchers: Sequence[Batcher] = intake.batchers
+            self._ledger.copies += len(batchers) - 1
+            if intake.select is not None:
+                batchers = intake.select(event, self._ledger.dropped)
+            for batcher in batchers:
                 batcher.add(encoded, received)
-            self._ledger.copies += len(intake.batchers) - 1
 
     def reject(self, origin: Origin, reason: str, count: int = 1) -> None:
         """Count messages that were received and are not kept.
@@ -150,10 +159,23 @@ class Pipeline:
             peer=origin.peer,
         )
 
-    def _encode(self, intake: Intake, text: str, stamp: _Stamp) -> bytes:
-        """Return the event of a message; one that cannot be parsed becomes a pipeline_error."""
+    def _receipt(self, received: float, origin: Origin) -> Receipt:
+        moment = datetime.fromtimestamp(received, UTC)
+        zone = self._zones.get(origin.listener.name, UTC)
+        return Receipt(moment, utc_text(moment), zone, origin.peer)
+
+    def _encode(self, intake: Intake, text: str, arrival: Arrival) -> tuple[Event, bytes]:
+        """Return the event of a message, and its JSON.
+
+        A message that cannot be parsed becomes a pipeline_error.
+        """
+        repaired = arrival.repairs
         try:
-            encoded = orjson.dumps(stamp.put_on(intake.parse(text)))
+            event = intake.parse(text)
+            if "tags" in event:
+                repaired = (*repaired, *event["tags"])
+            intake.finish(event, arrival)
+            encoded = orjson.dumps(event)
         except ParseError as error:
             failed = self._parse_failed(intake, text, error)
         except Exception:  # noqa: BLE001 - a parser's mistake costs fields, not the daemon
@@ -167,8 +189,12 @@ class Pipeline:
             failed = self._parse_failed(intake, text, failure)
         else:
             intake.stats.ok += 1
-            return encoded
-        return orjson.dumps(stamp.put_on(failed))
+            if repaired:
+                _count_repairs(repaired, intake.stats)
+            return event, encoded
+        _count_repairs(arrival.repairs, intake.stats)
+        intake.finish(failed, arrival)
+        return failed, orjson.dumps(failed)
 
     def _parse_failed(self, intake: Intake, text: str, error: ParseError) -> Event:
         intake.stats.pipeline_error += 1
@@ -200,3 +226,10 @@ class Pipeline:
     def _count_rejected(self, origin: Origin, reason: str, count: int) -> None:
         self._ledger.rejected[reason] += count
         origin.listener.rejected[reason] += count
+
+
+def _count_repairs(tags: Iterable[str], stats: IntakeStats) -> None:
+    """Count those of an event's tags that name a repair, each once."""
+    for tag in set(tags):
+        if tag == repairs.TRUNCATED or tag.startswith("repaired:"):
+            stats.repaired[tag.removeprefix("repaired:")] += 1

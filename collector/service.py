@@ -18,16 +18,25 @@ import uvloop
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from pydantic import SecretStr
 
-from collector import __version__
+from collector import __version__, drift, filters
 from collector.admin.inbox import SECRET_HEADER, Inbox
 from collector.admin.server import AdminServer
 from collector.backpressure import Gate
 from collector.batching import Batcher
+from collector.envelope import finisher
+from collector.fixed_fields import adder
 from collector.identity import TAIL_BITS, IdSource
 from collector.ledger import Ledger
 from collector.listeners.tcp import TcpListener
 from collector.listeners.udp import UdpListener
-from collector.metrics import IntakeStats, ListenerStats, MetricsCollector, SinkStats, Stats
+from collector.metrics import (
+    DROPPED,
+    IntakeStats,
+    ListenerStats,
+    MetricsCollector,
+    SinkStats,
+    Stats,
+)
 from collector.parsers import build
 from collector.pipeline import Intake, Pipeline
 from collector.routing import Router
@@ -39,7 +48,7 @@ from collector.syslog.message import KeyName
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from collector.config import Config, ListenerSettings, SinkSettings
+    from collector.config import Config, IntakeSettings, ListenerSettings, SinkSettings
 
 log = structlog.get_logger(__name__)
 
@@ -68,14 +77,16 @@ class Service:
             raise StartError(str(error)) from error
         self._started = time.time()
         self._listening = False
+        self._key_name = KeyName(config.routing.structured_data_id, config.routing.parameter)
         ledger = Ledger()
-        self.stats = Stats(ledger)
+        self.stats = Stats(ledger, drop_reasons=(*DROPPED, *filters.reasons(config)))
         for sink in config.sinks:
             self.stats.sinks[sink.name] = SinkStats(sink.name, self.stats.ingest_to_delivery)
         for intake in config.intakes:
             self.stats.intakes[intake.name] = IntakeStats(intake.name)
         for listener in config.listeners:
             self.stats.listeners[listener.name] = ListenerStats(listener.name)
+        self._watches = drift.watches(config, self.stats)
         self._gate = Gate()
         self._spool = MemorySpool(config.spool.max_bytes, self.stats.sinks, ledger, self._gate)
         self._inbox = Inbox() if any(sink.is_inbox for sink in config.sinks) else None
@@ -132,6 +143,7 @@ class Service:
                     "name": item.name,
                     "events": {"ok": item.ok, "pipeline_error": item.pipeline_error},
                     "parse_errors": dict(item.parse_errors),
+                    "repaired": dict(item.repaired),
                 }
                 for item in stats.intakes.values()
             ],
@@ -142,6 +154,7 @@ class Service:
                 "max_bytes": self._spool.max_bytes,
                 "full": self._gate.closed,
             },
+            "drift": drift.status(self._watches.values()),
         }
 
     def _listener_status(self, settings: ListenerSettings) -> dict[str, Any]:
@@ -286,12 +299,12 @@ class Service:
 
     async def _start_listeners(self) -> None:
         router = self._router()
-        routing = self._config.routing
         pipeline = Pipeline(
             router,
-            KeyName(routing.structured_data_id, routing.parameter),
+            self._key_name,
             IdSource(secrets.randbits(TAIL_BITS)),
             self.stats,
+            zones={listener.name: listener.timezone for listener in self._config.listeners},
         )
         for settings in self._config.listeners:
             kind = TcpListener if settings.transport == "tcp" else UdpListener
@@ -312,15 +325,7 @@ class Service:
             )
 
     def _router(self) -> Router:
-        intakes = {
-            settings.name: Intake(
-                settings.name,
-                build(settings.parser),
-                tuple(self._batchers[sink.name] for sink in self._config.sinks_of(settings)),
-                self.stats.intakes[settings.name],
-            )
-            for settings in self._config.intakes
-        }
+        intakes = {settings.name: self._intake(settings) for settings in self._config.intakes}
         return Router(
             keys={
                 key: intakes[settings.name]
@@ -337,6 +342,24 @@ class Service:
                 for settings in self._config.intakes
                 for network in settings.sources
             ],
+        )
+
+    def _intake(self, settings: IntakeSettings) -> Intake:
+        sinks = self._config.sinks_of(settings)
+        batchers = tuple(self._batchers[sink.name] for sink in sinks)
+        return Intake(
+            settings.name,
+            build(settings.parser, settings.profile),
+            batchers,
+            self.stats.intakes[settings.name],
+            self._watches[settings.name],
+            finish=finisher(
+                settings.envelope,
+                key_name=self._key_name,
+                timestamp_fallback=settings.timestamp_fallback,
+                add_fields=adder(settings.fields),
+            ),
+            select=filters.selector(settings.drop, zip(sinks, batchers, strict=True)),
         )
 
     def _with_inbox(self, settings: SinkSettings) -> SinkSettings:

@@ -1,8 +1,9 @@
 """Settings held against their declaration: every problem, each with its path.
 
-Three questions are asked of the same tree, and none waits for another's answer, so that an operator
+Four questions are asked of the same tree, and none waits for another's answer, so that an operator
 sees all problems of a file at once: which settings are unknown, which values are not of their kind
-(pydantic's part), and which settings do not go together (`Settings.relations`).
+(pydantic's part), which settings do not go together (`Settings.relations`), and what is wrong where
+a blank is a mistake (`Settings.as_written`).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from collector.settings.problems import Problem, joined, kind_of, shown, suggest
 from collector.settings.substitution import without_blanks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
     from pydantic_core import ErrorDetails
@@ -42,7 +43,11 @@ class Settings(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        serialize_by_alias=True,
+        use_attribute_docstrings=True,
     )
 
     holds_secrets: ClassVar[bool] = False
@@ -55,6 +60,19 @@ class Settings(BaseModel):
         Args:
             written: The settings as they were written, without blanks. Values may be of any kind:
                 what is wrong with a single value is told elsewhere.
+
+        Yields:
+            Problems with paths relative to this mapping.
+        """
+        yield from ()
+
+    @classmethod
+    def as_written(cls, written: Mapping[str, Any]) -> Iterator[Problem]:  # noqa: ARG003 - subclasses look at it
+        """Find what is wrong in settings where a blank does not count as not written.
+
+        Args:
+            written: The settings of this mapping as they were written, blanks still there. Values
+                may be of any kind.
 
         Yields:
             Problems with paths relative to this mapping.
@@ -80,7 +98,11 @@ def check(
         declaration.
     """
     written = without_blanks(tree)
-    problems = [*_unknown(declaration, tree), *_unfitting(declaration, written)]
+    problems = [
+        *_unknown(declaration, tree),
+        *_unfitting(declaration, tree, lambda model: model.as_written),
+        *_unfitting(declaration, written, lambda model: model.relations),
+    ]
     checked = None
     try:
         checked = declaration.model_validate(written)
@@ -88,9 +110,14 @@ def check(
         problems += _invalid(error, declaration, written)
     told = {problem.path for problem in known}
     problems = [*known, *(problem for problem in problems if problem.path not in told)]
-    sections = list(declaration.model_fields)
+    sections = list(declared(declaration))
     problems.sort(key=lambda problem: _position(problem, sections))
     return (None if problems else checked), problems
+
+
+def declared(model: type[Settings]) -> dict[str, FieldInfo]:
+    """Return the settings of a mapping by the names that they have in a file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def child(field: FieldInfo) -> type[Settings] | None:
@@ -100,7 +127,7 @@ def child(field: FieldInfo) -> type[Settings] | None:
 
 def _unknown(declaration: type[Settings], tree: dict[str, Any]) -> Iterator[Problem]:
     for path, model, mapping in _mappings(declaration, tree, ""):
-        known = model.model_fields
+        known = declared(model)
         for key in mapping:
             if key in known:
                 continue
@@ -115,9 +142,13 @@ def _unknown(declaration: type[Settings], tree: dict[str, Any]) -> Iterator[Prob
                 yield Problem(joined(path, key), message)
 
 
-def _unfitting(declaration: type[Settings], written: dict[str, Any]) -> Iterator[Problem]:
-    for path, model, mapping in _mappings(declaration, written, ""):
-        for problem in model.relations(mapping):
+def _unfitting(
+    declaration: type[Settings],
+    tree: dict[str, Any],
+    question: Callable[[type[Settings]], Callable[[Mapping[str, Any]], Iterator[Problem]]],
+) -> Iterator[Problem]:
+    for path, model, mapping in _mappings(declaration, tree, ""):
+        for problem in question(model)(mapping):
             full_path = f"{path}.{problem.path}" if path and problem.path else path or problem.path
             yield Problem(full_path, problem.message)
 
@@ -139,7 +170,7 @@ def _mappings(
             yield from _mappings(declaration, item, f"{path}[{index}]")
     elif isinstance(value, dict):
         yield path, declaration, value
-        for name, field in declaration.model_fields.items():
+        for name, field in declared(declaration).items():
             below = child(field)
             if below is not None and name in value:
                 yield from _mappings(below, value[name], joined(path, name))
@@ -193,15 +224,15 @@ def _message(details: ErrorDetails, declaration: type[Settings]) -> str:
 def _field(location: tuple[int | str, ...], declaration: type[Settings]) -> FieldInfo:
     *above, name = (step for step in location if isinstance(step, str))
     for step in above:
-        declaration = child(declaration.model_fields[step]) or declaration
-    return declaration.model_fields[name]
+        declaration = child(declared(declaration)[step]) or declaration
+    return declared(declaration)[name]
 
 
 def _accepted(field: FieldInfo) -> str:
     """Say what a required setting accepts."""
     below = child(field)
     if below is not None:
-        return f"a list of mappings with {', '.join(below.model_fields)}"
+        return f"a list of mappings with {', '.join(declared(below))}"
     if get_origin(field.annotation) is Literal:
         return ", ".join(get_args(field.annotation))
     return next(kind.accepted for kind in field.metadata if isinstance(kind, Kind))

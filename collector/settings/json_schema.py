@@ -49,11 +49,10 @@ class _Generator(GenerateJsonSchema):
         return False
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
-        described = super().default_schema(schema)
         write = schema["schema"].get("serialization", {}).get("function")
-        if write is not None and "default" in described:
-            described["default"] = write(schema["default"])
-        return described
+        if write is not None and "default" in schema:
+            schema = {**schema, "default": write(schema["default"])}
+        return super().default_schema(schema)
 
 
 def _open(schema: dict[str, Any]) -> None:

@@ -9,10 +9,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError, core_schema
@@ -34,7 +37,7 @@ from collector.settings.units import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
@@ -43,6 +46,8 @@ INBOX = "inbox:"
 """The address of the daemon's own inbox, in place of a URL."""
 
 MAX_URL_LENGTH = 2048
+MAX_COMPARED_LENGTH = 4096
+MAX_COMPARED_BITS = 64
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -87,7 +92,7 @@ class Kind:
     def __get_pydantic_json_schema__(
         self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
     ) -> dict[str, Any]:
-        return self.schema
+        return deepcopy(self.schema)  # what is said of one setting is written into it
 
     def _validated(self, value: object) -> object:
         try:
@@ -155,6 +160,18 @@ def duration(low: str, high: str) -> Kind:
     return Kind(read, accepted, schema, format_duration)
 
 
+def choice(choices: Iterable[str]) -> Kind:
+    """Texts that are one of `choices`, where these are known only at run time."""
+    names = tuple(choices)
+
+    def read(value: object) -> str:
+        if not isinstance(value, str) or value not in names:
+            raise KindError(f"{shown(value)} is not one of the choices")
+        return value
+
+    return Kind(read, ", ".join(names), {"type": "string", "enum": [*names]})
+
+
 def text(pattern: str, noun: str, accepted: str, *, secret: bool = False) -> Kind:
     """Texts that match `pattern` as a whole.
 
@@ -176,6 +193,39 @@ def text(pattern: str, noun: str, accepted: str, *, secret: bool = False) -> Kin
         return written
 
     return _text_kind(read, accepted, pattern=f"^(?:{pattern})$")
+
+
+def _read_boolean(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in ("true", "false"):  # out of a variable
+        return value == "true"
+    raise KindError(f"{shown(value)} is neither true nor false")
+
+
+def _read_compared(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if _is_number(value):
+        if isinstance(value, int) and value.bit_length() > MAX_COMPARED_BITS:
+            raise KindError(f"{shown(value)} is too large")
+        return str(value)
+    written = _text(value)
+    if len(written) > MAX_COMPARED_LENGTH:
+        raise KindError("is too long")
+    return written
+
+
+def _read_timezone(value: object) -> tzinfo:
+    if isinstance(value, tzinfo):
+        return value
+    name = _text(value)
+    if name == "UTC":  # known without a database of zones
+        return UTC
+    # Paths that are no zones raise OSError, an unknown name KeyError, anything else ValueError.
+    with suppress(OSError, KeyError, ValueError):
+        return ZoneInfo(name)
+    raise KindError(f"{shown(value)} is not a time zone of this system")
 
 
 def _read_host(value: object) -> str:
@@ -322,6 +372,34 @@ HEADER_NAME = text(
     secret=True,
 )
 """A field name (RFC 9110, section 5.1)."""
+
+FIELD_NAME = text(
+    r"[^\x00-\x1f\x7f.]{1,128}(\.[^\x00-\x1f\x7f.]{1,128}){0,15}",
+    "a field name",
+    "names joined by dots, such as labels.site",
+)
+"""The dotted name of a field of an event."""
+
+BOOLEAN = Kind(
+    _read_boolean,
+    "true or false",
+    {"anyOf": [{"type": "boolean"}, _plain("true or false", enum=["true", "false"])]},
+    bool,
+)
+"""Yes or no; out of a variable, the words true and false."""
+
+COMPARED = Kind(
+    _read_compared,
+    f"a text of at most {MAX_COMPARED_LENGTH} characters, a number of {MAX_COMPARED_BITS} bits, "
+    "true or false",
+    {"anyOf": [{"type": ["string", "number", "boolean"]}]},
+)
+"""What the text of a field is compared with; the value is a text."""
+
+TIMEZONE = _text_kind(
+    _read_timezone, "a name of the IANA time zone database, such as UTC or Europe/Paris"
+)
+"""A time zone; the value is a `tzinfo`."""
 
 SD_NAME = text(
     r"[!#-<>-\\^-~]{1,32}",

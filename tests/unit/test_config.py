@@ -4,6 +4,7 @@ import json
 import re
 from ipaddress import ip_network
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import jsonschema
 import orjson
@@ -21,7 +22,8 @@ from collector.config import (
     schema,
     warnings,
 )
-from collector.settings.checking import child
+from collector.parsers import PARSERS
+from collector.settings.checking import child, declared
 from collector.settings.substitution import substitute
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -72,6 +74,7 @@ def test_defaults_are_those_of_the_interface():
                 "port": 5514,
                 "intake": None,
                 "framing": "auto",
+                "timezone": "UTC",
                 "max_message_bytes": "256KiB",
                 "when_oversize": "truncate",
                 "allowed_sources": [],
@@ -89,6 +92,11 @@ def test_defaults_are_those_of_the_interface():
                 "key": ["**********"],
                 "key_file": None,
                 "sources": [],
+                "profile": "documented",
+                "timestamp_fallback": True,
+                "envelope": ["received"],
+                "fields": {},
+                "drop": [],
                 "sinks": ["all"],
             }
         ],
@@ -97,6 +105,7 @@ def test_defaults_are_those_of_the_interface():
                 "name": "default",
                 "url": "https://siem.example/ingest",
                 "format": "ndjson",
+                "only": [],
                 "headers": {},
                 "auth": None,
                 "compression": "gzip",
@@ -159,6 +168,58 @@ def test_values_are_ready_for_use():
     assert sink.batch.max_wait == 0.0
     assert sink.headers["X-Site"].get_secret_value() == "paris"
     assert not sink.is_inbox
+
+
+def test_what_an_intake_adds_and_drops_is_ready_for_use():
+    """Zones, fields nested as in events, filters whose values are texts."""
+    config = read(
+        settings(
+            listener={"timezone": "Europe/Paris"},
+            intake={
+                "profile": "ecs",
+                "envelope": ["syslog", "source"],
+                "timestamp_fallback": "${FALLBACK}",
+                "fields": {"labels.site": "paris", "labels": {"floor": 3}, "tags": "edr"},
+                "drop": [
+                    {"name": "a", "field": "event.code", "equals": 4624},
+                    {"name": "b", "field": "event.code", "in": [1, "${CODE}", True]},
+                    {"name": "c", "field": "event.code", "prefix": "46"},
+                    {"name": "d", "field": "event.code", "exists": False},
+                ],
+            },
+            sink={"only": [{"name": "a", "field": "event.kind", "in": "alert"}]},
+        ),
+        {"FALLBACK": "false", "CODE": "x"},
+    )
+    (listener,), (intake,), (sink,) = config.listeners, config.intakes, config.sinks
+    assert listener.timezone == ZoneInfo("Europe/Paris")
+    assert (intake.profile, intake.envelope) == ("ecs", ("syslog", "source"))
+    assert intake.timestamp_fallback is False
+    assert intake.fields == {"labels": {"site": "paris", "floor": 3}, "tags": "edr"}
+    tests = [(item.equals, item.in_, item.prefix, item.exists) for item in intake.drop]
+    assert tests == [
+        ("4624", (), None, None),
+        (None, ("1", "x", "true"), None, None),
+        (None, (), "46", None),
+        (None, (), None, False),
+    ]
+    assert sink.only[0].in_ == ("alert",)
+
+
+def test_a_part_of_the_envelope_may_stand_alone_and_none_is_enough():
+    """The default is the time of receipt."""
+    parts = ["source", [], "", ["received", "received"]]
+    read_as = [("source",), (), ("received",), ("received", "received")]
+    for written, expected in zip(parts, read_as, strict=True):
+        assert read(settings(intake={"envelope": written})).intakes[0].envelope == expected
+
+
+def test_every_parser_is_accepted():
+    """Those of the registry."""
+    for parser in PARSERS:
+        assert read(settings(intake={"parser": parser})).intakes[0].parser == parser
+    choices = schema()["$defs"]["IntakeSettings"]["properties"]["parser"]["anyOf"][0]
+    assert choices == {"type": "string", "enum": list(PARSERS)}
 
 
 def test_an_intake_goes_to_all_sinks_or_to_those_it_names():
@@ -293,6 +354,82 @@ def test_all_problems_of_a_file_are_told_at_once():
         ({"intake": {"sinks": []}}, "intakes[0].sinks: is empty; accepted: at least 1"),
         ({"sink": {"name": "all"}}, "sinks[0].name: 'all' means every sink; accepted: another "),
         (
+            {"intake": {"parser": "cyber"}},
+            "intakes[0].parser: 'cyber' is not one of the choices; accepted: cybereason, ",
+        ),
+        (
+            {"intake": {"profile": "ECS"}},
+            "intakes[0].profile: 'ECS' is not one of the choices; accepted: 'documented' or 'ecs'",
+        ),
+        (
+            {"intake": {"envelope": ["syslog", "header"]}},
+            "intakes[0].envelope[1]: 'header' is not one of the choices; accepted: 'syslog', ",
+        ),
+        (
+            {"intake": {"timestamp_fallback": "no"}},
+            "intakes[0].timestamp_fallback: 'no' is neither true nor false; accepted: true or ",
+        ),
+        (
+            {"listener": {"timezone": "Paris"}},
+            "listeners[0].timezone: 'Paris' is not a time zone of this system; accepted: a name ",
+        ),
+        (
+            {"intake": {"fields": ["labels.site"]}},
+            "intakes[0].fields: a list where a mapping is expected; accepted: names of fields ",
+        ),
+        (
+            {"intake": {"fields": {"labels.site": None}}},
+            "intakes[0].fields.labels.site: is empty; accepted: a text, a number, true, false, ",
+        ),
+        (
+            {"intake": {"fields": {"event": {"created": "x"}}}},
+            "intakes[0].fields.event.created: 'event.created' is set by the collector itself; ",
+        ),
+        (
+            {"intake": {"fields": {"event": 1}}},
+            "intakes[0].fields.event: 'event' is an object in these events; accepted: a name ",
+        ),
+        (
+            {"intake": {"fields": {"cybereason.malop.id.x": 1}}},
+            "intakes[0].fields.cybereason.malop.id.x: stands below 'cybereason.malop.id', a ",
+        ),
+        (
+            {"intake": {"fields": {"log.syslog": "x"}, "envelope": "syslog"}},
+            "intakes[0].fields.log.syslog: 'log.syslog' is an object in these events; accepted: ",
+        ),
+        (
+            {"intake": {"fields": {f"labels.l{number}": 1 for number in range(101)}}},
+            "intakes[0].fields: has too many fields; accepted: at most 100",
+        ),
+        (
+            {"intake": {"drop": [{"name": "a", "field": "x", "equals": 1, "exists": True}]}},
+            "intakes[0].drop[0]: equals and exists are written together; accepted: one of equals, ",
+        ),
+        (
+            {"intake": {"drop": [{"name": "a", "field": "x"}]}},
+            "intakes[0].drop[0]: equals or in or prefix or exists is missing; accepted: one of ",
+        ),
+        (
+            {"intake": {"drop": [{"field": "x", "equals": 1}]}},
+            "intakes[0].drop[0].name: is missing; accepted: 1 to 64 letters, digits, ",
+        ),
+        (
+            {"intake": {"drop": [{"name": "a", "field": "x.", "equals": 1}]}},
+            "intakes[0].drop[0].field: 'x.' is not a field name; accepted: names joined by dots, ",
+        ),
+        (
+            {"intake": {"drop": [{"name": "a", "field": "x", "in": []}]}},
+            "intakes[0].drop[0].in: is empty; accepted: at least 1",
+        ),
+        (
+            {"intake": {"drop": [{"name": "a", "field": "x", "equals": 1}] * 2}},
+            "intakes[0].drop[1].name: 'a' is the name of drop[0] too; accepted: a name used once",
+        ),
+        (
+            {"sink": {"only": [{"name": "a", "field": "x", "prefix": "y"}] * 2}},
+            "sinks[0].only[1].name: 'a' is the name of only[0] too; accepted: a name used once",
+        ),
+        (
             {"sink": {"auth": {"basic": {"username": "u"}}}},
             "sinks[0].auth.basic: password or password_file is missing; accepted: one of them",
         ),
@@ -334,6 +471,16 @@ def test_a_problem_is_told_alone(changes, problem):
     """One line for one mistake."""
     (line,) = told(settings(**changes))
     assert line.startswith(problem)
+
+
+def test_fields_may_be_what_another_intake_has_as_an_object():
+    """What fits depends on the parser, the profile and the envelope."""
+    fields = {"cybereason": "x", "log.syslog": "y", "related.user": ["z"]}
+    assert read(settings(intake={"parser": "raw", "fields": fields})).intakes[0].fields == {
+        "cybereason": "x",
+        "log": {"syslog": "y"},
+        "related": {"user": ["z"]},
+    }
 
 
 def test_a_key_stands_in_the_settings_or_in_a_file(tmp_path):
@@ -383,7 +530,7 @@ def test_plain_data_is_taken_as_it_is():
     assert config.intakes[0].read_keys() == ("${KEY}$$",)
 
 
-NAMES = sorted({name for model in models() for name in model.model_fields})
+NAMES = sorted({name for model in models() for name in declared(model)})
 SCALARS = [None, True, -1, 0, 5514, 1.5, float("nan"), "", "a", "tcp", "udp", "inbox:", "a b", "5s"]
 TREES = st.recursive(
     st.sampled_from([*SCALARS, 1 << 200]),
@@ -547,6 +694,53 @@ def test_credentials_over_plain_http_are_a_warning(url, told):
     assert warned(settings(sink={"url": url})) == []
 
 
+def test_a_kind_for_all_events_is_a_warning():
+    """Nothing tells those apart then that could not be parsed."""
+    assert warned(settings(intake={"fields": {"event": {"kind": "alert"}}})) == [
+        (
+            "intakes[0].fields.event.kind: replaces pipeline_error too, by which messages that no "
+            "parser reads are known"
+        )
+    ]
+
+
+def a_filter(field):
+    return {"name": field, "field": field, "exists": True}
+
+
+@pytest.mark.parametrize(
+    ("field", "known"),
+    [
+        ("event.code", True),
+        ("cybereason.malop", True),
+        ("labels.site", True),
+        ("log.source.address", True),
+        ("error.code", True),
+        ("event.codes", False),
+        ("harfanglab.level", False),
+        ("log.syslog.hostname", False),
+    ],
+)
+def test_a_filter_of_a_field_that_no_event_has_is_a_warning(field, known):
+    """It drops nothing, or everything."""
+    more = {"fields": {"labels.site": "paris"}, "envelope": "source"}
+    problem = f"no event that comes here has '{field}', as far as is known"
+    drop = settings(intake={**more, "drop": [a_filter(field)]})
+    assert warned(drop) == ([] if known else [f"intakes[0].drop[0].field: {problem}"])
+    only = settings(intake=more, sink={"only": [a_filter("message"), a_filter(field)]})
+    assert warned(only) == ([] if known else [f"sinks[0].only[1].field: {problem}"])
+
+
+def test_a_filter_of_a_sink_may_be_for_one_of_its_intakes():
+    """Another sink's are not asked."""
+    tree = settings(intake={"sinks": "default"}, sink={"only": [a_filter("harfanglab.level")]})
+    tree["sinks"].append(SINK | {"name": "other"})
+    tree["intakes"].append({"name": "h", "parser": "harfanglab", "key": "h", "sinks": "other"})
+    assert len(warned(tree)) == 1
+    tree["intakes"][1]["sinks"] = "all"
+    assert warned(tree) == []
+
+
 def test_no_intake_at_all_is_a_warning():
     """It is allowed, to try out a sink's address."""
     tree = {"listeners": [LISTENER], "sinks": [SINK]}
@@ -573,6 +767,12 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
         (settings(listener={"port": "5514", "max_message_bytes": 4096, "idle_timeout": ""}), True),
         (settings(sink={"auth": {"bearer": {"token_file": ""}}, "batch": None}), True),
         (settings(sink={"batch": {"max_wait": 0, "max_bytes": "2MB"}}), True),
+        (settings(intake={"fields": {"labels": {"x": [1, "a"]}, "labels.y": True}}), True),
+        (settings(intake={"drop": [{"name": "a", "field": "x", "in": [1, True, "b"]}]}), True),
+        (settings(listener={"timezone": "Europe/Paris"}, intake={"envelope": "source"}), True),
+        (settings(intake={"drop": [{"name": "a", "field": "x", "is": 1}]}), False),
+        (settings(intake={"fields": {"a": [["b"]]}}), False),
+        (settings(intake={"parser": "cyber"}), False),
         (settings(listener={"portt": 1}), False),
         (settings(listener={"port": 65536}), False),
         (settings(sink={"timeout": 30}), False),
@@ -601,7 +801,7 @@ def test_the_example_is_valid_by_the_schema():
 def test_the_example_holds_every_setting_with_a_comment():
     """On its line or on the line above."""
     lines = EXAMPLE.read_text().splitlines()
-    for name in {name for model in models() for name in model.model_fields}:
+    for name in NAMES:
         places = [
             number
             for number, line in enumerate(lines)
@@ -615,12 +815,13 @@ def test_the_example_holds_every_setting_with_a_comment():
 
 
 OTHER_AUTH = "token|basic|username|password|password_file|header|name|value|value_file"
+FILTER = "field|equals|in|prefix|exists"
 
 
 def test_what_the_example_shows_commented_out_is_the_default():
-    """Switched on, it changes nothing; the other ways to authenticate stay out."""
+    """Switched on, it changes nothing; the other ways to authenticate and the filter stay out."""
     written = EXAMPLE.read_text()
-    pattern = rf"(?m)^( *)# ( *(?!(?:{OTHER_AUTH}):)[a-z_]+:( .*)?)$"
+    pattern = rf"(?m)^( *)# ( *(?!(?:{OTHER_AUTH}|{FILTER}):)[a-z_]+:( .*)?)$"
     text, count = re.subn(pattern, r"\1\2", written)
     assert count > 20
     assert parse(text, source="switched on", environ={}) == load(EXAMPLE, {})

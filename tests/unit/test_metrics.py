@@ -23,6 +23,7 @@ NAMES = [
     "connections_rejected_total",
     "events_delivered_total",
     "events_dropped_total",
+    "events_repaired_total",
     "events_total",
     "ingest_to_delivery_seconds_bucket",
     "ingest_to_delivery_seconds_count",
@@ -44,6 +45,7 @@ NAMES = [
     "spool_max_bytes",
     "spool_oldest_seconds",
     "udp_kernel_drops_total",
+    "unmapped_fields_total",
 ]
 
 
@@ -68,6 +70,8 @@ def populated():
     stats.listeners["in"] = listener
     intake = IntakeStats("edr", ok=7, pipeline_error=8)
     intake.parse_errors["not_cef"] = 8
+    intake.repaired["octet_count"] = 3
+    intake.unmapped_fields["agent.new"] = 2
     stats.intakes["edr"] = intake
     sink = SinkStats("siem", stats.ingest_to_delivery, delivered=9, in_flight=1, last_success=12.5)
     sink.requests["200"] = 10
@@ -95,6 +99,9 @@ def test_every_metric_has_its_name_and_labels():
         'collector_events_total{intake="edr",outcome="ok"}': 7,
         'collector_events_total{intake="edr",outcome="pipeline_error"}': 8,
         'collector_parse_errors_total{intake="edr",reason="not_cef"}': 8,
+        'collector_events_repaired_total{intake="edr",repair="octet_count"}': 3,
+        'collector_events_repaired_total{intake="edr",repair="truncated"}': 0,
+        'collector_unmapped_fields_total{field="agent.new",intake="edr"}': 2,
         'collector_ledger_messages{account="received",reason=""}': 3,
         'collector_ledger_messages{account="copies",reason=""}': 0,
         'collector_ledger_messages{account="in_memory",reason=""}': 0,
@@ -124,12 +131,19 @@ def test_every_metric_has_its_name_and_labels():
 
 def test_reasons_are_there_before_the_first_of_their_kind():
     """An alert on an increase sees the first loss, too."""
-    stats = Stats(Ledger(), listeners={"in": ListenerStats("in")})
+    stats = Stats(
+        Ledger(),
+        listeners={"in": ListenerStats("in")},
+        intakes={"edr": IntakeStats("edr")},
+        drop_reasons=("shutdown", "filter:noise"),
+    )
     samples = exported(stats, MemorySpool(1000, [], stats.ledger, Gate()))
     for name in (
         'collector_messages_rejected_total{listener="in",reason="unknown_intake"}',
         'collector_connections_rejected_total{listener="in",reason="max_connections"}',
         'collector_events_dropped_total{reason="shutdown"}',
+        'collector_events_dropped_total{reason="filter:noise"}',
+        'collector_events_repaired_total{intake="edr",repair="bom"}',
     ):
         assert samples[name] == 0
 

@@ -1,10 +1,13 @@
 """From frames to encoded events."""
 
 import json
+from collections import Counter
+from datetime import timedelta, timezone
 
 import pytest
 import structlog
 
+from collector.envelope import finisher
 from collector.identity import IdSource
 from collector.ledger import Ledger
 from collector.metrics import IntakeStats, ListenerStats, Stats
@@ -31,7 +34,7 @@ class Batcher:
 
 
 def parse(text):
-    """A parser that knows three words."""
+    """A parser that knows a few words."""
     if text == "bad":
         raise ParseError("not_good", "it is not good")
     if text == "bug":
@@ -39,22 +42,44 @@ def parse(text):
     event = {"message": text, "event": {"kind": "event"}}
     if text == "dated":
         event["@timestamp"] = "2020-01-01T00:00:00.000000Z"
+    if text == "damaged":
+        event["tags"] = ["repaired:bom", "truncated"]
     return event
+
+
+class Watch:
+    """Looks at every message once it is due, and then no more for a while."""
+
+    def __init__(self):
+        self.due = NOW
+        self.seen = []
+
+    def examine(self, text, nanoseconds):
+        self.seen.append(text)
+        self.due = nanoseconds + 1
 
 
 class Room:
     """A pipeline with two intakes, the second of which goes to two sinks."""
 
-    def __init__(self):
+    def __init__(self, **settings):
         self.stats = Stats(Ledger())
         self.ledger = self.stats.ledger
         self.first, self.second = Batcher(self.ledger), Batcher(self.ledger)
-        self.one = Intake("one", parse, (self.first,), IntakeStats("one"))
-        self.two = Intake("two", parse, (self.first, self.second), IntakeStats("two"))
+        self.one = Intake("one", parse, (self.first,), IntakeStats("one"), Watch())
+        both = (self.first, self.second)
+        self.two = Intake("two", parse, both, IntakeStats("two"), Watch(), **settings)
         router = Router(keys={"k1": self.one, "k2": self.two}, bound={}, sources=[])
         key_name = KeyName("SEKOIA@53288", "intake_key")
         self.listener = ListenerStats("l")
-        self.pipeline = Pipeline(router, key_name, IdSource(5), self.stats, clock=lambda: NOW)
+        self.pipeline = Pipeline(
+            router,
+            key_name,
+            IdSource(5),
+            self.stats,
+            zones={"l": timezone(timedelta(hours=2))},
+            clock=lambda: NOW,
+        )
 
     def feed(self, *frames, without_key=None):
         self.pipeline.feed(list(frames), Origin(self.listener, "192.0.2.1", without_key))
@@ -164,6 +189,91 @@ def test_a_cut_frame_is_tagged(room):
     assert room.listener.truncated == 1
 
 
+def test_a_cut_is_told_once(room):
+    """The frame was cut, and the parser sees it too."""
+    event = room.feed(CutFrame(keyed("k1", "damaged")))[0]
+    assert event["tags"] == ["repaired:bom", "truncated", "timestamp:received"]
+    assert room.one.stats.repaired == {"bom": 1, "truncated": 1}
+
+
+def test_an_octet_count_before_the_header_does_not_hide_the_key(room):
+    """It is taken away, with a tag."""
+    event = room.feed(b"345 " + keyed("k1", "dated"))[0]
+    assert event["message"] == "dated"
+    assert event["tags"] == ["repaired:octet_count"]
+
+
+def test_octets_that_are_not_utf_8_are_replaced_with_a_tag(room):
+    """No word is lost without one."""
+    event = room.feed(keyed("k1", "caf") + b"\xe9")[0]
+    assert event["message"] == "caf\ufffd"
+    assert event["tags"] == ["repaired:invalid_utf8", "timestamp:received"]
+
+
+def test_repairs_are_counted_once_per_event_and_kind(room):
+    """By the intake; other tags are none."""
+    room.feed(
+        keyed("k1", "damaged"),
+        b"345 " + keyed("k1", "damaged"),
+        keyed("k1", "undamaged"),
+        CutFrame(keyed("k1", "dated")),
+        CutFrame(keyed("k1", "bad")),
+        b"345 " + keyed("k1", "bug"),
+        keyed("k2", "damaged"),
+    )
+    assert room.one.stats.repaired == {"bom": 2, "truncated": 4, "octet_count": 2}
+    assert room.two.stats.repaired == {"bom": 1, "truncated": 1}
+    tags = [event.get("tags") for event in room.first.events]
+    assert tags[4:6] == [
+        ["truncated", "timestamp:received"],
+        ["repaired:octet_count", "timestamp:received"],
+    ]
+
+
+def test_tags_of_the_operator_are_no_repairs():
+    """Whatever they say."""
+    room = Room(finish=finisher(add_fields=lambda event: event.update(tags=["repaired:bom"])))
+    room.feed(keyed("k2", "dated"))
+    assert room.two.stats.repaired == {}
+
+
+def test_an_intake_completes_its_events_in_its_way():
+    """Also those that cannot be parsed. Header times are in the zone of the listener."""
+    room = Room(finish=finisher(["syslog", "source"], timestamp_fallback=False))
+    frame = b"<13>Jan  2 03:04:05 h a: %b"
+    room.feed(frame % b"good", frame % b"bad", without_key=room.two)
+    for event in room.second.events:
+        assert set(event["event"]) == {"kind", "id"}
+        assert "@timestamp" not in event
+        assert event["log"]["source"] == {"address": "192.0.2.1"}
+        assert event["log"]["syslog"]["timestamp"] == "2026-01-02T01:04:05.000000Z"
+    assert [event["event"]["kind"] for event in room.second.events] == ["event", "pipeline_error"]
+
+
+def test_an_intake_selects_where_its_events_go():
+    """It sees them completed, those that cannot be parsed too, and every copy is accounted for."""
+    seen = []
+
+    def select(event, dropped):
+        seen.append(event["event"]["id"])
+        if event["message"] == "noise":
+            dropped["filter:noise"] += 2
+            return ()
+        if event["event"]["kind"] == "pipeline_error":
+            dropped["only:first"] += 1
+            return (room.second,)
+        return (room.first, room.second)
+
+    room = Room(select=select)
+    room.feed(keyed("k2", "noise"), keyed("k2", "bad"), keyed("k2", "good"), keyed("k1", "noise"))
+    assert [event["message"] for event in room.first.events] == ["good", "noise"]
+    assert [event["message"] for event in room.second.events] == ["bad", "good"]
+    assert len(set(seen)) == 3
+    assert room.ledger.dropped == Counter({"filter:noise": 2, "only:first": 1})
+    assert (room.ledger.received, room.ledger.copies, room.ledger.in_memory) == (4, 3, 4)
+    assert (room.two.stats.ok, room.two.stats.pipeline_error) == (2, 1)
+
+
 def test_rejecting_counts_what_a_listener_does_not_keep(room):
     """It was received all the same."""
     origin = Origin(room.listener, "192.0.2.1", None)
@@ -179,3 +289,10 @@ def test_a_flood_of_bad_messages_is_logged_at_a_bounded_rate(room):
         for _ in range(100):
             room.feed(keyed("k1", "bad"), keyed("nope", "x"), b"no key")
     assert len(lines) == 3
+
+
+def test_a_message_is_examined_for_what_is_new_when_the_watch_is_due(room):
+    """Each intake has its own, and one that cannot be parsed is examined as well."""
+    room.feed(keyed("k1", "bad"), keyed("k1", "more"), keyed("k2", "hello"), keyed("k3", "x"))
+    assert room.one.watch.seen == ["bad"]
+    assert room.two.watch.seen == ["hello"]

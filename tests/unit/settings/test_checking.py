@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import pytest
 from pydantic import Field, SecretStr
 
-from collector.settings.checking import Settings, check, child
+from collector.settings.checking import Settings, check, child, declared
 from collector.settings.kinds import LABEL, SECRET, OneOrMany, whole
 from collector.settings.problems import Problem
 
@@ -31,6 +31,17 @@ class Door(Settings):
     """How wide it is."""
     lock: Lock | None = None
     """How it is locked."""
+    in_: Annotated[tuple[Annotated[str, LABEL], ...], Field(alias="in")] = ()
+    """The walls it is in."""
+    signs: dict[str, str | None] = Field(default_factory=dict)
+    """What is written on it."""
+
+    @classmethod
+    def as_written(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find signs that say nothing."""
+        signs = written.get("signs")
+        if isinstance(signs, dict) and None in signs.values():
+            yield Problem("signs", "says nothing")
 
     @classmethod
     def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
@@ -52,6 +63,7 @@ class House(Settings):
 
 
 DOOR = {"name": "front", "side": "left"}
+ACCEPTED = "name, side, width, lock, in, signs"
 
 
 def problems(tree, known=()):
@@ -72,7 +84,7 @@ def test_settings_without_problem_are_read():
 @pytest.mark.parametrize(
     ("tree", "told"),
     [
-        ({}, ["doors: is missing; accepted: a list of mappings with name, side, width, lock"]),
+        ({}, [f"doors: is missing; accepted: a list of mappings with {ACCEPTED}"]),
         ({"doors": []}, ["doors: is empty; accepted: at least 1"]),
         ({"doors": [DOOR] * 14}, ["doors: has too many entries; accepted: at most 13"]),
         ({"doors": DOOR}, ["doors: a mapping where a list is expected"]),
@@ -98,7 +110,7 @@ def test_settings_without_problem_are_read():
         ),
         (
             {"doors": [{**DOOR, "zzz": ""}]},  # a blank setting must be a known one too
-            ["doors[0].zzz: unknown setting 'zzz'; accepted: name, side, width, lock"],
+            [f"doors[0].zzz: unknown setting 'zzz'; accepted: {ACCEPTED}"],
         ),
         (
             {"doors": [DOOR], "tags": "a b"},
@@ -189,3 +201,23 @@ def test_the_model_below_a_setting_is_found():
     assert child(House.model_fields["doors"]) is Door
     assert child(Door.model_fields["lock"]) is Lock
     assert child(Door.model_fields["side"]) is None
+
+
+def test_a_setting_may_have_a_name_that_python_lacks():
+    """It is read, told and written by the name it has in a file."""
+    settings, _ = check(House, {"doors": [{**DOOR, "in": ["north"]}]})
+    assert settings.doors[0].in_ == ("north",)
+    assert settings.model_dump()["doors"][0]["in"] == ("north",)
+    assert list(declared(Door)) == ["name", "side", "width", "lock", "in", "signs"]
+    assert problems({"doors": [{**DOOR, "in": ["a b"]}]}) == [
+        "doors[0].in[0]: 'a b' is not a name; accepted: 1 to 64 letters, digits, '_', '.' and '-'"
+    ]
+    assert problems({"doors": [{**DOOR, "in_": ["north"]}]}) == [
+        "doors[0].in_: unknown setting 'in_'; did you mean 'in'?"
+    ]
+
+
+def test_a_blank_may_be_a_mistake():
+    """Where a mapping says so; elsewhere it counts as not written."""
+    blank = {**DOOR, "width": None, "signs": {"a": None}}
+    assert problems({"doors": [None, blank]}) == ["doors[1].signs: says nothing"]

@@ -1,5 +1,6 @@
 """The JSON schema of declared settings."""
 
+from datetime import UTC, tzinfo
 from typing import Annotated, Literal
 
 import jsonschema
@@ -8,7 +9,7 @@ from pydantic import Field
 
 from collector.settings.checking import Settings
 from collector.settings.json_schema import json_schema
-from collector.settings.kinds import LABEL, OneOrMany, duration, size, whole
+from collector.settings.kinds import LABEL, TIMEZONE, OneOrMany, duration, size, whole
 
 
 class Wheel(Settings):
@@ -27,6 +28,8 @@ class Cart(Settings):
     """How fast it is."""
     rest: Annotated[float, duration("1s", "1h")] | None = None
     """How long it rests."""
+    zone: Annotated[tzinfo, TIMEZONE] = UTC
+    """Where it is."""
     wheels: Annotated[tuple[Wheel, ...], Field(min_length=1)] = (Wheel(),)
     """Its wheels."""
     spare: Wheel = Wheel()
@@ -60,6 +63,7 @@ def test_help_and_defaults_are_told_as_a_user_writes_them():
         ],
     }
     assert properties["rest"]["default"] is None
+    assert properties["zone"]["default"] == "UTC"
     assert properties["spare"] == {
         "description": "Another wheel.",
         "anyOf": [{"$ref": "#/$defs/Wheel"}, {"$ref": "#/$defs/Unwritten"}],

@@ -1,8 +1,10 @@
 """Kinds of values: what each takes and what it says of the rest."""
 
 import re
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import jsonschema
 import pytest
@@ -11,6 +13,9 @@ from hypothesis import strategies as st
 from pydantic import SecretStr, TypeAdapter
 
 from collector.settings.kinds import (
+    BOOLEAN,
+    COMPARED,
+    FIELD_NAME,
     HEADER_NAME,
     HOST,
     LABEL,
@@ -18,10 +23,12 @@ from collector.settings.kinds import (
     SD_NAME,
     SECRET,
     SECRET_FILE,
+    TIMEZONE,
     URL,
     USER_NAME,
     KindError,
     OneOrMany,
+    choice,
     duration,
     size,
     text,
@@ -32,6 +39,7 @@ PORT = whole(0, 65535)
 SIZE = size(1024, 1024 * 1024)
 DURATION = duration("100ms", "10m")
 WAIT = duration("0", "1m")
+COLOUR = choice(["red", "green"])
 
 
 def refusal(kind, value):
@@ -53,6 +61,21 @@ def refusal(kind, value):
         (DURATION, "10m", 600.0),
         (WAIT, 0, 0.0),
         (WAIT, "0", 0.0),
+        (COLOUR, "red", "red"),
+        (BOOLEAN, True, True),
+        (BOOLEAN, "true", True),
+        (BOOLEAN, "false", False),
+        (COMPARED, "a", "a"),
+        (COMPARED, 4624, "4624"),
+        (COMPARED, -1.5, "-1.5"),
+        (COMPARED, True, "true"),
+        (COMPARED, False, "false"),
+        (FIELD_NAME, "event.code", "event.code"),
+        (FIELD_NAME, "@timestamp", "@timestamp"),
+        (FIELD_NAME, "a b.c-d", "a b.c-d"),
+        (TIMEZONE, "UTC", UTC),
+        (TIMEZONE, UTC, UTC),
+        (TIMEZONE, "Europe/Paris", ZoneInfo("Europe/Paris")),
         (LABEL, "a.B-c_9", "a.B-c_9"),
         (HOST, "0.0.0.0", "0.0.0.0"),
         (HOST, "::1", "::1"),
@@ -102,6 +125,26 @@ def test_values_are_read(kind, value, read):
         (DURATION, 0, "0 is too small"),
         (DURATION, "99ms", "'99ms' is too small"),
         (DURATION, "11m", "'11m' is too large"),
+        (COLOUR, "blue", "'blue' is not one of the choices"),
+        (COLOUR, ["red"], "a list is not one of the choices"),
+        (BOOLEAN, "yes", "'yes' is neither true nor false"),
+        (BOOLEAN, 1, "1 is neither true nor false"),
+        (BOOLEAN, [True], "a list is neither true nor false"),
+        (COMPARED, ["a"], "a list where a text is expected"),
+        (COMPARED, "x" * 4097, "is too long"),
+        (COMPARED, 1 << 64, "18446744073709551616 is too large"),
+        (COMPARED, 1 << 200, "a number is too large"),
+        (FIELD_NAME, "event..code", "'event..code' is not a field name"),
+        (FIELD_NAME, ".code", "'.code' is not a field name"),
+        (FIELD_NAME, 5, "5 where a text is expected, put it in quotes"),
+        (TIMEZONE, "Europe/Pari", "'Europe/Pari' is not a time zone of this system"),
+        (TIMEZONE, "Europe", "'Europe' is not a time zone of this system"),
+        (TIMEZONE, "../../etc/passwd", "'../../etc/passwd' is not a time zone of this system"),
+        (TIMEZONE, "/etc/passwd", "'/etc/passwd' is not a time zone of this system"),
+        (TIMEZONE, "+02:00", "'+02:00' is not a time zone of this system"),
+        (TIMEZONE, "a\0b", r"'a\x00b' is not a time zone of this system"),
+        (TIMEZONE, "x" * 9999, f"'{'x' * 60}…' is not a time zone of this system"),
+        (TIMEZONE, 2, "2 where a text is expected, put it in quotes"),
         (LABEL, "a b", "'a b' is not a name"),
         (LABEL, "x" * 65, f"'{'x' * 60}…' is not a name"),
         (LABEL, "a\n", r"'a\n' is not a name"),
@@ -214,7 +257,11 @@ VALUES = st.one_of(
     st.text(max_size=8),
     st.from_regex(r"\A[0-9]{1,4}(ms|s|m|h|d|KiB|MB|)\Z"),
     st.sampled_from(
-        ["10.0.0.0/8", "::1", "https://h", "HTTPS://h", "inbox:", "a-b.c", "X-A", "http:", None]
+        [
+            *("red", True, 1.5, "true", "a.b", "UTC"),
+            *("10.0.0.0/8", "::1", "https://h", "HTTPS://h", "inbox:", "a-b.c", "X-A", "http:"),
+            None,
+        ]
     ),
 )
 
@@ -234,6 +281,11 @@ VALUES = st.one_of(
         HEADER_NAME,
         USER_NAME,
         SECRET,
+        COLOUR,
+        BOOLEAN,
+        COMPARED,
+        FIELD_NAME,
+        TIMEZONE,
     ],
     ids=lambda kind: kind.accepted,
 )
@@ -254,6 +306,9 @@ def test_what_a_kind_reads_its_schema_accepts(kind, value):
         (SIZE, 1_048_576, "1MiB"),
         (DURATION, 0.2, "200ms"),
         (NETWORK, ip_network("10.0.0.0/8"), "10.0.0.0/8"),
+        (BOOLEAN, False, False),
+        (TIMEZONE, UTC, "UTC"),
+        (TIMEZONE, ZoneInfo("Europe/Paris"), "Europe/Paris"),
         (SECRET, SecretStr("s3cret"), "**********"),
         (SECRET_FILE, Path("/run/secrets/token"), "/run/secrets/token"),
     ],
@@ -261,3 +316,17 @@ def test_what_a_kind_reads_its_schema_accepts(kind, value):
 def test_values_are_written_as_a_user_would(kind, value, written):
     """Except secrets, which are masked."""
     assert kind.write(value) == written
+
+
+def test_a_zone_knows_summer_time():
+    """It is one of rules, not of an offset."""
+    paris = TIMEZONE.read("Europe/Paris")
+    offsets = [datetime(2026, month, 1, tzinfo=paris).utcoffset() for month in (1, 7)]
+    assert offsets == [timedelta(hours=1), timedelta(hours=2)]
+
+
+def test_one_setting_says_nothing_of_another():
+    """The schema of a kind is not written into."""
+    first, second = (TypeAdapter(kind_of_text(BOOLEAN)).json_schema() for _ in range(2))
+    first["default"] = True
+    assert "default" not in second

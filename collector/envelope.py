@@ -1,0 +1,219 @@
+"""What the collector adds to an event: what is known of the message besides its text.
+
+That is decided when an intake is built: `finisher` makes one function of its settings, in which
+nothing is left of what they do not ask for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from collector.parsers import Event
+from collector.syslog.framing import strip_octet_count
+from collector.syslog.message import KeyName, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from datetime import datetime, tzinfo
+
+    from collector.syslog.message import Message, StructuredData
+
+Part = Literal["syslog", "received", "source"]
+"""A part of the envelope: the syslog header, the time of receipt, the sender's address."""
+
+DEFAULT_PARTS: Final[tuple[Part, ...]] = ("received",)
+
+TIMESTAMP_RECEIVED: Final = "timestamp:received"
+"""The tag of an event that is dated by its receipt."""
+
+FIELDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+    {
+        "syslog": {
+            "log.syslog.appname": "keyword",
+            "log.syslog.facility.code": "long",
+            "log.syslog.facility.name": "keyword",
+            "log.syslog.hostname": "keyword",
+            "log.syslog.msgid": "keyword",
+            "log.syslog.priority": "long",
+            "log.syslog.procid": "keyword",
+            "log.syslog.severity.code": "long",
+            "log.syslog.severity.name": "keyword",
+            "log.syslog.structured_data.*": "flattened",
+            "log.syslog.timestamp": "date",
+            "log.syslog.version": "keyword",
+        },
+        "received": {"event.created": "date"},
+        "source": {"log.source.address": "keyword"},
+    }
+)
+"""The fields of each part, with their ECS type. ECS has no `log.syslog.timestamp`."""
+
+# RFC 5424 section 6.2.1; facilities by the names that syslog.conf and rsyslog have for them.
+_FACILITIES: Final = (
+    *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron"),
+    *("authpriv", "ftp", "ntp", "audit", "alert", "clock"),
+    *(f"local{number}" for number in range(8)),
+)
+_SEVERITIES: Final = (
+    *("Emergency", "Alert", "Critical", "Error", "Warning", "Notice", "Informational", "Debug"),
+)
+
+
+class Receipt(NamedTuple):
+    """How the frames of one read came.
+
+    Attributes:
+        moment: when, in UTC.
+        created: the same as it is written in events.
+        zone: of header times that name none.
+        peer: the sender's address as text.
+    """
+
+    moment: datetime
+    created: str
+    zone: tzinfo
+    peer: str
+
+
+class Arrival(NamedTuple):
+    """What is known of one message besides its text.
+
+    Attributes:
+        identifier: the id of its event.
+        frame: the message as it came.
+        repairs: tags that say what had to be repaired to read the frame.
+        receipt: how it came.
+    """
+
+    identifier: str
+    frame: bytes
+    repairs: tuple[str, ...]
+    receipt: Receipt
+
+
+Finish = Callable[[Event, Arrival], None]
+"""Completes an event, in place."""
+
+
+def finisher(
+    parts: Collection[Part] = DEFAULT_PARTS,
+    *,
+    key_name: KeyName | None = None,
+    timestamp_fallback: bool = True,
+    add_fields: Callable[[Event], None] | None = None,
+) -> Finish:
+    """Make the function that completes the events of an intake.
+
+    `event.id` and the tags of repairs are added in any case.
+
+    Args:
+        parts: what of the envelope is added.
+        key_name: where in the structured data the intake key stands, which is a secret; None for
+            where it stands by default.
+        timestamp_fallback: whether an event without `@timestamp` gets the time of receipt, with a
+            tag that says so.
+        add_fields: adds the operator's fields; it comes last.
+    """
+    with_created = "received" in parts
+    steps: list[Finish] = []
+    if "source" in parts:
+        steps.append(_add_source)
+    if "syslog" in parts:
+        steps.append(_syslog_adder(key_name or KeyName()))
+    further = tuple(steps)
+
+    def finish(event: Event, arrival: Arrival) -> None:
+        about = event.setdefault("event", {})
+        about["id"] = arrival.identifier
+        if with_created:
+            about["created"] = arrival.receipt.created
+        if arrival.repairs:
+            add_tags(event, arrival.repairs)
+        if timestamp_fallback and "@timestamp" not in event:
+            event["@timestamp"] = arrival.receipt.created
+            event.setdefault("tags", []).append(TIMESTAMP_RECEIVED)
+        for step in further:
+            step(event, arrival)
+        if add_fields is not None:
+            add_fields(event)
+
+    return finish
+
+
+def add_tags(event: Event, tags: Sequence[str]) -> None:
+    """Add tags to an event, but none that it has."""
+    present = event.setdefault("tags", [])
+    present += [tag for tag in tags if tag not in present]
+
+
+def utc_text(moment: datetime) -> str:
+    """Return an instant in UTC as it is written in events: with six digits and `Z`."""
+    return moment.isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
+
+
+def _add_source(event: Event, arrival: Arrival) -> None:
+    event.setdefault("log", {})["source"] = {"address": arrival.receipt.peer}
+
+
+def _syslog_adder(key_name: KeyName) -> Callable[[Event, Arrival], None]:
+    def add_syslog(event: Event, arrival: Arrival) -> None:
+        receipt = arrival.receipt
+        message = strip_octet_count(arrival.frame)
+        header = parse(message, now=receipt.moment, zone=receipt.zone)
+        if fields := syslog_fields(header, key_name):
+            event.setdefault("log", {})["syslog"] = fields
+
+    return add_syslog
+
+
+def syslog_fields(header: Message, key_name: KeyName) -> dict[str, Any]:
+    """Return what a header says of itself, as the fields below `log.syslog`.
+
+    Args:
+        header: the message read.
+        key_name: names the parameter that holds the intake key. It is left out, whatever element it
+            stands in: in a wrong one it is as secret. What else looks like it is masked.
+    """
+    fields: dict[str, Any] = {}
+    facility, severity = header.facility, header.severity
+    if facility is not None and severity is not None:
+        fields["priority"] = header.pri
+        fields["facility"] = {"code": facility, "name": _FACILITIES[facility]}
+        fields["severity"] = {"code": severity, "name": _SEVERITIES[severity]}
+    if header.version is not None:
+        fields["version"] = str(header.version)
+    if header.timestamp is not None:
+        fields["timestamp"] = utc_text(header.timestamp)
+    for name, value in (
+        ("hostname", header.hostname),
+        ("appname", header.app_name),
+        ("procid", header.procid),
+        ("msgid", header.msgid),
+    ):
+        if value:
+            fields[name] = _masked(value, key_name)
+    if header.structured_data and (data := _shown(header.structured_data, key_name)):
+        fields["structured_data"] = data
+    return fields
+
+
+def _shown(data: StructuredData, key_name: KeyName) -> dict[str, dict[str, str | list[str]]]:
+    """Return structured data without intake keys and without what is empty."""
+    shown: dict[str, dict[str, str | list[str]]] = {}
+    for identifier, params in data.items():
+        element: dict[str, str | list[str]] = {}
+        for name, given in params.items():
+            values = [given] if isinstance(given, str) else given
+            kept = [_masked(value, key_name) for value in values if value]
+            if kept and name != key_name.parameter:
+                element[name] = kept[0] if isinstance(given, str) else kept
+        if element:
+            shown[identifier] = element
+    return shown
+
+
+def _masked(text: str, key_name: KeyName) -> str:
+    """Return a text in which an intake key, where broken structured data brings one, is masked."""
+    return key_name.mask(text.encode()).decode() if key_name.parameter in text else text
