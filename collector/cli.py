@@ -6,6 +6,7 @@ usage or configuration.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import socket
@@ -23,8 +24,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from collector import __version__, embedded, logs, samples, sending, streams
 from collector import config as settings
-from collector.parsers import ParseError, build, cef, pipeline_error
+from collector.describe import reference, tables
+from collector.describe.explanation import explain as explain_message
+from collector.describe.fields import list_fields
+from collector.envelope import add_tags
+from collector.frames import decode
+from collector.parsers import PARSERS, ParseError, Profile, build, cef, pipeline_error
 from collector.settings.problems import ConfigError
+from collector.settings.secret_files import SecretFileError
 from collector.streams import InputForm
 from collector.syslog import message
 from collector.syslog.framing import Framer, trim_datagram
@@ -41,23 +48,25 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+_PARSER_NAMES = ", ".join(PARSERS)
 READ_BYTES = 64 * 1024
 ROUTING = settings.RoutingSettings()
 KEY_NAME = KeyName(ROUTING.structured_data_id, ROUTING.parameter)
 
 
-class ParserName(StrEnum):
-    """The parsers that `--parser` names."""
-
-    cybereason = "cybereason"
-    harfanglab = "harfanglab"
-    raw = "raw"
+if TYPE_CHECKING:
+    ParserName = str
+else:
+    ParserName = StrEnum("ParserName", {name: name for name in PARSERS})
 
 
-class ProfileName(StrEnum):
-    """The shapes of events that `--profile` names."""
+class FieldsFormat(StrEnum):
+    """How a list of fields is written."""
 
-    documented = "documented"
+    table = "table"
+    json = "json"
+    markdown = "markdown"
+    elasticsearch = "elasticsearch"
 
 
 class Vendor(StrEnum):
@@ -78,6 +87,17 @@ class Transport(StrEnum):
 InputFile = Annotated[
     Path | None,
     typer.Argument(metavar="FILE", help="Input; stdin if not given.", exists=True, dir_okay=False),
+]
+ParserOption = Annotated[
+    ParserName,
+    typer.Option("--parser", metavar="PARSER", help=f"What reads the payloads: {_PARSER_NAMES}."),
+]
+ProfileOption = Annotated[
+    Profile,
+    typer.Option(
+        "--profile",
+        help="Shape of the events: as the integration documentation has it, or as current ECS.",
+    ),
 ]
 Payloads = Annotated[
     Path | None,
@@ -190,11 +210,9 @@ def check(config: ConfigFile) -> None:
 
 @app.command()
 def parse(
-    parser: Annotated[ParserName, typer.Option(help="Which parser reads the payloads.")],
+    parser: ParserOption,
     file: InputFile = None,
-    profile: Annotated[ProfileName, typer.Option(help="Shape of the events.")] = (
-        ProfileName.documented
-    ),
+    profile: ProfileOption = "documented",
     form: Annotated[
         InputForm,
         typer.Option(
@@ -205,18 +223,65 @@ def parse(
     ] = InputForm.lines,
 ) -> None:
     """Turn raw payloads into ECS events, one per line on stdout."""
-    read = build(parser.value, profile.value)
+    read = build(parser, profile)
     failures = 0
     for line in streams.lines(file):
-        text = line.decode("utf-8", "replace")
+        text, repaired = decode(line)
         try:
-            text = streams.payload(line, form, KEY_NAME)
+            text, repaired = streams.payload(line, form, KEY_NAME)
             event = read(text)
         except ParseError as error:
             event = pipeline_error(text, error)
             failures += 1
+        if repaired:
+            add_tags(event, repaired)
         streams.write(orjson.dumps(event))
     raise typer.Exit(int(failures > 0))
+
+
+@app.command()
+def explain(
+    parser: ParserOption, file: InputFile = None, profile: ProfileOption = "documented"
+) -> None:
+    """Show what becomes of one payload: where each field of its event comes from.
+
+    The whole input is one payload. What of it is in no field of the event stands at the end.
+    """
+    with streams.opened(file) as stream:
+        raw, repaired = decode(stream.read().removesuffix(b"\n").removesuffix(b"\r"))
+    try:
+        explanation = explain_message(PARSERS[parser], profile, raw, repaired)
+    except ParseError as error:
+        _fail(f"{error.reason}: {error}", 1)
+    tables.print_explanation(explanation)
+
+
+@app.command("fields")
+def fields_(
+    parser: ParserOption,
+    profile: ProfileOption = "documented",
+    form: Annotated[
+        FieldsFormat,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="table, json, markdown, or elasticsearch: the body of a component template.",
+        ),
+    ] = FieldsFormat.table,
+) -> None:
+    """List every field a parser can produce: name, type, source and condition."""
+    vendor = PARSERS[parser]
+    if form is FieldsFormat.table:
+        tables.print_fields(list_fields(vendor, profile))
+    elif form is FieldsFormat.markdown:
+        streams.write(reference.markdown(vendor, profile).encode())
+    else:
+        found: Any = (
+            reference.component_template(vendor, profile)
+            if form is FieldsFormat.elasticsearch
+            else reference.as_objects(list_fields(vendor, profile))
+        )
+        streams.write(orjson.dumps(found, option=orjson.OPT_INDENT_2))
 
 
 @app.command()
@@ -301,6 +366,24 @@ def send(
             _fail(f"--to {to!r}: {host!r} is no host name", 2)
     keyless = "" if all(item.key for item in outgoing) else ", without an intake key"
     typer.echo(f"sent {total} messages, {octets} octets, to {to} over {transport}{keyless}")
+
+
+@app.command()
+def drift(config: ConfigFile) -> None:
+    """List what the running daemon has seen of its senders that their parsers do not know."""
+    from collector.admin import client  # noqa: PLC0415 - the other commands do without aiohttp
+    from collector.describe import drift_report  # noqa: PLC0415 - as is the client
+
+    try:
+        admin = settings.load(config).admin
+        found = asyncio.run(client.get(admin, "/api/status"))["drift"]
+        drift_report.show(found, Console())
+    except (ConfigError, SecretFileError) as error:
+        _fail(str(error), 2)
+    except client.AdminError as error:
+        _fail(f"{config}: {error}", 1)
+    except (KeyError, TypeError) as error:
+        _fail(f"{config}: what answers there is no collector of this version ({error!r})", 1)
 
 
 @app.command()

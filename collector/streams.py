@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import orjson
 
+from collector import frames
 from collector.parsers import ParseError
 from collector.parsers.text import well_formed
-from collector.syslog.message import envelope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -71,17 +71,21 @@ def octets(line: bytes) -> bytes:
     raise ParseError("not_json_string", "the input line is not a JSON string")
 
 
-def payload(line: bytes, form: InputForm, key_name: KeyName) -> str:
+def payload(line: bytes, form: InputForm, key_name: KeyName) -> tuple[str, tuple[str, ...]]:
     """Return the payload that a line of input stands for; see `InputForm`.
+
+    Returns:
+        The payload, and a tag for each repair that it took to read it.
 
     Raises:
         ParseError: the line is not of the form.
     """
     if form is InputForm.lines:
-        return line.decode("utf-8", "replace")
+        return frames.decode(line)
     if form is InputForm.json:
-        return octets(line).decode("utf-8", "replace")
-    return envelope(octets(line), key_name)[1]
+        return frames.decode(octets(line))
+    _, text, repaired = frames.read(octets(line), key_name)
+    return text, repaired
 
 
 def write(line: bytes) -> None:

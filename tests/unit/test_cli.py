@@ -10,12 +10,14 @@ import subprocess
 import sys
 import threading
 from contextlib import asynccontextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from typer.testing import CliRunner
 
 from collector import __version__, samples
 from collector.cli import app
+from collector.parsers import PARSERS
 
 CEF = (
     r"CEF:0|Cybereason|Cybereason|1.0|5|Malop Connection Added|5|dpt=443 cs1=11.42 cs1Label=MalopId"
@@ -44,7 +46,8 @@ def test_without_arguments_the_commands_are_listed():
     code, lines, _ = call("--help")
     text = "\n".join(lines)
     assert code == 0
-    for command in ("run", "check", "parse", "frames", "header", "cef", "send", "schema"):
+    commands = "run check parse explain fields drift frames header cef send schema"
+    for command in commands.split():
         assert f" {command} " in text
 
 
@@ -122,6 +125,85 @@ def test_an_unknown_parser_is_wrong_usage():
     assert "cybereason" in stderr
 
 
+def test_parse_tells_what_was_repaired():
+    """To read the input, and by the parser; also of what it cannot read."""
+    wire = [f"345 <13>1 - - - - - - {CEF}", "345 <13>1 - - - - - - nonsense"]
+    arguments = ("parse", "--parser", "cybereason", "--input", "wire")
+    code, lines, _ = call(*arguments, data="\n".join(map(json.dumps, wire)))
+    assert code == 1
+    assert [json.loads(line)["tags"] for line in lines] == [["repaired:octet_count"]] * 2
+    code, lines, _ = call("parse", "--parser", "raw", data=b"\xff")
+    assert json.loads(lines[0])["tags"] == ["repaired:invalid_utf8"]
+
+
+def test_parse_takes_a_profile():
+    """That of the documentation, if none is given."""
+    for profile, kind in (((), "info"), (("--profile", "ecs"), ["info"])):
+        code, lines, _ = call("parse", "--parser", "cybereason", *profile, data=CEF)
+        assert (code, json.loads(lines[0])["event"]["type"]) == (0, kind)
+    code, _, stderr = call("parse", "--parser", "raw", "--profile", "none", data="")
+    assert code == 2
+    assert "documented" in stderr
+
+
+@pytest.mark.parametrize("command", ["parse", "explain", "fields"])
+def test_the_parsers_of_the_registry_are_the_choices(command):
+    """Help names them."""
+    code, lines, _ = call(command, "--help")
+    text = " ".join(word for line in lines for word in line.split() if word != "│")
+    assert code == 0
+    assert f"{', '.join(PARSERS)}." in text
+
+
+def test_explain_shows_where_fields_come_from(tmp_path):
+    """Of one payload, line feeds and all; its last line end is none of it."""
+    payload = '{\n  "log_type": "dns",\n  "agent": {"hostname": "pc"},\n  "odd": 1\n}'
+    file = tmp_path / "alert.json"
+    file.write_bytes(payload.encode() + b"\r\n")
+    for arguments, data in (((str(file),), None), ((), payload + "\n")):
+        code, lines, _ = call("explain", "--parser", "harfanglab", *arguments, data=data)
+        rows = [line.split() for line in lines]
+        assert code == 0
+        assert ["agent.hostname", "pc", "log.hostname", "copied"] in rows
+        assert ["host.hostname", "copied"] in rows
+        assert ["odd", "1", "no", "rule", "reads", "it"] in rows
+        assert any(row[-2:] == ["message", "copied"] and "}\\n" not in row for row in rows)
+
+
+def test_explain_tells_what_was_repaired():
+    """Octets that are not UTF-8 among it."""
+    code, lines, _ = call("explain", "--parser", "raw", data=b"\xff")
+    assert code == 0
+    assert lines[-1].strip() == "repaired: repaired:invalid_utf8"
+
+
+def test_explain_says_what_is_wrong_with_a_payload():
+    """Exit code 1."""
+    code, lines, stderr = call("explain", "--parser", "cybereason", data="nonsense")
+    assert (code, lines) == (1, [])
+    assert stderr.startswith("not_cef: ")
+
+
+def test_fields_are_listed_for_people_and_for_programs():
+    """In the profile that is asked for."""
+    arguments = ("fields", "--parser", "cybereason", "--format")
+    code, lines, _ = call(*arguments, "json")
+    kinds = {field["name"]: field["type"] for field in json.loads("\n".join(lines))}
+    assert (code, kinds["event.type"]) == (0, "keyword")
+    code, lines, _ = call(*arguments, "json", "--profile", "ecs")
+    kinds = {field["name"]: field["type"] for field in json.loads("\n".join(lines))}
+    assert (code, kinds["event.type"]) == (0, "array of keyword")
+    code, lines, _ = call(*arguments, "elasticsearch")
+    template = json.loads("\n".join(lines))["template"]
+    assert template["mappings"]["properties"]["message"] == {"type": "match_only_text"}
+    code, lines, _ = call(*arguments, "markdown")
+    assert (code, lines[0]) == (0, "# Fields of cybereason events")
+    code, lines, _ = call("fields", "--parser", "cybereason")
+    assert code == 0
+    assert ["event.url", "keyword", "IncidentLink"] in [line.split() for line in lines]
+    assert call(*arguments, "xml")[0] == 2
+
+
 def test_frames_are_json_strings_or_octets():
     """What is unfinished is left out."""
     code, lines, stderr = call("frames", data=b"3 a\nb<13>two\r\n2 \xff\xfe9 half")
@@ -196,6 +278,98 @@ def test_check_says_everything_that_is_wrong(tmp_path):
     assert len(lines) >= 3
     assert all(line.startswith(f"{file}: ") for line in lines)
     assert "listeners[0].intakee" in "\n".join(lines)
+
+
+class Status(BaseHTTPRequestHandler):
+    """Answers for a daemon that has seen something new."""
+
+    entry = {
+        "intake": "edr",
+        "kind": "field",
+        "field": "agent.new",
+        "count": 3,
+        "sample": "text xxx",
+        "first_seen": "2026-01-02T03:04:05+00:00",
+        "last_seen": "2026-01-02T03:04:06+00:00",
+    }
+    body = {"drift": [entry]}
+    token = None
+
+    def do_GET(self):
+        given = self.headers["Authorization"]
+        self.send_response(200 if given == self.token else 401)
+        self.end_headers()
+        self.wfile.write(json.dumps(self.body).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def daemon(tmp_path):
+    """Run an admin server; return what it answers and a settings file that names it."""
+    answer = type("Answer", (Status,), {})
+    with ThreadingHTTPServer(("127.0.0.1", 0), answer) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        file = tmp_path / "c.yaml"
+        file.write_text(CONFIG.replace("port: 0}\n", f"port: {server.server_port}}}\n"))
+        yield answer, file
+        server.shutdown()
+        thread.join()
+
+
+def test_drift_lists_what_the_daemon_has_seen(daemon):
+    """A line each, for programs; nothing new is no failure."""
+    answer, file = daemon
+    code, lines, _ = call("drift", "-c", str(file))
+    assert code == 0
+    assert [line.split("\t") for line in lines] == [
+        [*Status.entry],
+        [str(value) for value in Status.entry.values()],
+    ]
+    answer.body = {"drift": []}
+    code, lines, _ = call("drift", "-c", str(file))
+    assert (code, len(lines)) == (0, 1)
+    assert lines[0].startswith("nothing new")
+
+
+def test_drift_shows_the_token_of_the_settings(daemon):
+    """A daemon that has another one is an error that names the setting."""
+    answer, file = daemon
+    answer.token = "Bearer the-token"
+    code, lines, stderr = call("drift", "-c", str(file))
+    assert (code, lines) == (1, [])
+    assert "admin.token_file" in stderr
+    token = file.with_name("token")
+    token.write_text("the-token")
+    file.write_text(file.read_text().replace("admin: {", f"admin: {{token_file: {token}, "))
+    assert call("drift", "-c", str(file))[0] == 0
+
+
+@pytest.mark.parametrize("body", [{}, [], None, {"drift": [{}]}, {"drift": 1}], ids=str)
+def test_drift_knows_when_no_collector_answers(daemon, body):
+    """Or one of another version."""
+    answer, file = daemon
+    answer.body = body
+    code, lines, stderr = call("drift", "-c", str(file))
+    assert (code, lines) == (1, [])
+    assert "no collector of this version" in stderr
+
+
+def test_drift_needs_a_daemon_and_a_configuration(tmp_path):
+    """Exit code 1 without the one, 2 without the other."""
+    file = tmp_path / "c.yaml"
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    file.write_text(CONFIG.replace("port: 0}\n", f"port: {port}}}\n"))
+    code, _, stderr = call("drift", "-c", str(file))
+    assert code == 1
+    assert "is the daemon running?" in stderr
+    file.write_text(CONFIG.replace("parser: raw", "parser: rawer"))
+    assert call("drift", "-c", str(file))[0] == 2
+    assert call("drift", "-c", str(tmp_path / "none"))[0] == 2
+    assert call("drift")[0] == 2
 
 
 def test_schema_is_json():

@@ -5,6 +5,7 @@ import io
 import pytest
 
 from collector.parsers import ParseError
+from collector.parsers.repairs import INVALID_UTF8, OCTET_COUNT
 from collector.streams import InputForm, lines, octets, payload, write_frames
 from collector.syslog.message import KeyName
 
@@ -50,12 +51,23 @@ def test_what_is_no_json_string_has_one_reason(line):
     assert caught.value.reason == "not_json_string"
 
 
-def test_each_form_of_input_gives_the_payload():
-    """As it stands, as a JSON string, or out of a syslog message."""
-    assert payload(b'"a"', InputForm.lines, KEY_NAME) == '"a"'
-    assert payload(b"\xff", InputForm.lines, KEY_NAME) == "\ufffd"
-    assert payload(b'"<13>a"', InputForm.json, KEY_NAME) == "<13>a"
-    assert payload(b'"<13>1 - - - - - - a"', InputForm.wire, KEY_NAME) == "a"
+@pytest.mark.parametrize(
+    ("line", "form", "text", "tags"),
+    [
+        (b'"a"', InputForm.lines, '"a"', ()),
+        (b"a\xff", InputForm.lines, "a\ufffd", (INVALID_UTF8,)),
+        (b'"<13>a"', InputForm.json, "<13>a", ()),
+        (b'"345 <13>a"', InputForm.json, "345 <13>a", ()),
+        (b'{"b64": "/w=="}', InputForm.json, "\ufffd", (INVALID_UTF8,)),
+        (b'"<13>1 - - - - - - a"', InputForm.wire, "a", ()),
+        (b'"345 <13>1 - - - - - - a"', InputForm.wire, "a", (OCTET_COUNT,)),
+        (b'"345 CEF:0|a"', InputForm.wire, "CEF:0|a", (OCTET_COUNT,)),
+        (b'""', InputForm.wire, "", ()),
+    ],
+)
+def test_each_form_of_input_gives_the_payload(line, form, text, tags):
+    """As it stands, as a JSON string, or out of a syslog message; with the repairs it took."""
+    assert payload(line, form, KEY_NAME) == (text, tags)
 
 
 def test_frames_are_written_as_json(monkeypatch):

@@ -1,0 +1,1 @@
+"""What parsers do, told to people: lists of fields, explanations of messages, what is new."""

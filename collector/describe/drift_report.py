@@ -1,0 +1,56 @@
+"""What `collector drift` shows: the daemon's list of what is new, as a table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rich.console import Console
+
+NOTHING = "nothing new: every examined message was as its parser knows it"
+
+COLUMNS = ("intake", "kind", "field", "count", "sample", "first_seen", "last_seen")
+
+
+def show(entries: Iterable[Mapping[str, Any]], console: Console) -> None:
+    """Print the entries of ``drift`` in `/api/status`, in their order.
+
+    On a terminal that is a table. Elsewhere it is a line of names and a line for each entry, with
+    tabs in between, for other programs to read.
+
+    Args:
+        entries: each with a value for every one of `COLUMNS`.
+        console: where to print.
+
+    Raises:
+        KeyError: an entry lacks one of them.
+    """
+    rows = [[_cell(entry[column]) for column in COLUMNS] for entry in entries]
+    if rows and console.is_terminal:
+        console.print(_table(rows))
+        return
+    for row in [[*COLUMNS], *rows] if rows else [[NOTHING]]:
+        console.file.write("\t".join(row) + "\n")  # the console itself would expand the tabs
+
+
+def _table(rows: Iterable[Iterable[str]]) -> Table:
+    table = Table()
+    for column in COLUMNS:
+        table.add_column(
+            column.replace("_", " "),
+            justify="right" if column == "count" else "left",
+            overflow="fold",
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))  # as Text: names may look like markup
+    return table
+
+
+def _cell(value: Any) -> str:
+    """Write a value on one line; whoever answers for the daemon gets no say over the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in str(value))
