@@ -38,7 +38,7 @@ def known_fields(parser: str, profile: Profile, parts: Collection[Part]) -> dict
     """
     table = PARSERS[parser].table
     fields = dict(ALWAYS)
-    for rule in (*table.rows(profile), *table.inferred_rows(profile)):
+    for rule in table.all_rows(profile):
         fields |= rule.fields
     for part in parts:
         fields |= envelope.FIELDS[part]

@@ -13,7 +13,7 @@ from collector.event_fields import ALWAYS
 from collector.parsers import Profile, Vendor
 from collector.parsers.convert import Conversion, keyword
 from collector.parsers.deviations import ECS_TYPES, deviation
-from collector.parsers.mapping import Rule, Table
+from collector.parsers.mapping import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,10 @@ def list_fields(vendor: Vendor, profile: Profile) -> tuple[Field, ...]:
         profile: their shape.
     """
     found: dict[str, list[tuple[str, Origin]]] = {}
-    for rule, inferred in _effective(running_rows(vendor.table, profile)):
+    table = vendor.table
+    rows = [(rule, False) for rule in _effective(table.rows(profile))]
+    rows += [(rule, True) for rule in table.inferred_rows(profile)]
+    for rule, inferred in rows:
         origin = Origin.of(rule, inferred=inferred)
         for name, field_type in rule.fields.items():
             found.setdefault(name, []).append((field_type, origin))
@@ -134,35 +137,18 @@ def list_fields(vendor: Vendor, profile: Profile) -> tuple[Field, ...]:
     return tuple(_field(name, found[name]) for name in sorted(found))
 
 
-def running_rows(table: Table, profile: Profile) -> Iterator[tuple[Rule, bool]]:
-    """Yield the rows of a profile that can yield something, and whether they are inferred.
-
-    Inferred rows are for all vendors. As in the compiled function, a source that no row before
-    can have set is left out, and so is a row without any source left.
-    """
-    known: set[str] = set()
-    for rule in table.rows(profile):
-        known.update(rule.fields)
-        yield rule, False
-    for rule in table.inferred_rows(profile):
-        sources = tuple(source for source in rule.sources if _is_known(source, known))
-        if sources or not rule.sources:
-            known.update(rule.fields)
-            yield replace(rule, source=sources), True
-
-
-def _effective(rows: Iterable[tuple[Rule, bool]]) -> Iterator[tuple[Rule, bool]]:
+def _effective(rows: Iterable[Rule]) -> Iterator[Rule]:
     """Leave out rows whose value a later constant always replaces.
 
     In profile ``documented`` these are the lists that the texts of the documentation stand for.
     """
     constants: dict[str, list[Rule]] = {}
     kept = []
-    for rule, inferred in reversed([*rows]):
+    for rule in reversed([*rows]):
         later = constants.setdefault(rule.target, [])
-        if inferred or not any(_covers(constant, rule) for constant in later):
-            kept.append((rule, inferred))
-        if rule.constant is not None and not inferred:
+        if not any(_covers(constant, rule) for constant in later):
+            kept.append(rule)
+        if rule.constant is not None:
             later.append(rule)
     yield from reversed(kept)
 
@@ -173,10 +159,6 @@ def _covers(constant: Rule, rule: Rule) -> bool:
         return True
     alternatives = str(constant.when).split(" or ") if constant.when.joined_by == "or" else ()
     return rule.when is not None and str(rule.when) in alternatives
-
-
-def _is_known(name: str, known: set[str]) -> bool:
-    return name in known or f"{name.rpartition('.')[0]}.*" in known
 
 
 def _field(name: str, entries: list[tuple[str, Origin]]) -> Field:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from typing import Any, Final
 
-from collector.describe.fields import Field, Origin, in_words, list_fields, running_rows
+from collector.describe.fields import Field, Origin, in_words, list_fields
 from collector.parsers import PROFILES, Profile, Vendor
 
 _IGNORE_ABOVE: Final = 1024  # characters; what is longer stays in the source, unindexed, as in ECS
@@ -208,7 +208,7 @@ def _conversions(vendor: Vendor) -> Iterator[str]:
     meanings = {
         in_words(rule.convert): _summary(rule.convert.function)
         for profile in PROFILES
-        for rule, _ in running_rows(vendor.table, profile)
+        for rule in vendor.table.all_rows(profile)
     }
     meanings.pop("", None)
     if meanings:

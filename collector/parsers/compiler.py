@@ -11,8 +11,7 @@ The source can be read (`write_source`) and stands in `linecache`, so that trace
 import keyword as python_keyword
 import linecache
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Final, cast
@@ -20,6 +19,7 @@ from typing import Any, Final, cast
 from collector.parsers.base import Event, Profile
 from collector.parsers.conditions import NAMESPACE, Condition, Read
 from collector.parsers.convert import keyword
+from collector.parsers.grouping import EVERYWHERE, Block, blocks, parents
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table
 
 Mapper = Callable[[str, dict[str, Any]], Event]
@@ -33,7 +33,6 @@ Tracer = Callable[[str, dict[str, Any], Note], Event]
 
 _NO_FIELDS: Final[dict[str, Any]] = {}  # stands for what should be an object and is not
 _FIRST: Final = "[0]"  # ends the name of a list in a path, for its first entry
-_EVERYWHERE: Final = -1  # the home of a branch that more than one group of rules uses
 
 
 def _first(value: Any) -> Any:
@@ -91,151 +90,6 @@ def _remember(filename: str, source: str) -> str:
         candidate = f"{filename[:-1]} {number}>"
 
 
-@dataclass(slots=True)
-class _Group:
-    """Rules with one condition."""
-
-    when: Condition | None
-    inferred: bool
-    rules: list[Rule]
-
-    def changes(self, condition: Condition | None) -> bool:
-        """Tell whether an inferred row of the group may set a field that the condition reads."""
-        deciding = condition.paths if condition else ()
-        return any(_is_known(path, rule.fields) for rule in self.rules for path in deciding)
-
-
-@dataclass(slots=True)
-class _Block:
-    """Groups that stand under one ``if``: one group, or several with the same first condition."""
-
-    groups: list[_Group]
-
-    @property
-    def inferred(self) -> bool:
-        """Whether the rows read the output."""
-        return self.groups[0].inferred
-
-    @property
-    def when(self) -> Condition | None:
-        """What is decided for all."""
-        first = self.groups[0].when
-        return first.first if first and len(self.groups) > 1 else first
-
-    def parts(self) -> Iterator[tuple[Condition | None, list[Rule]]]:
-        """Yield the rules of each group, with what is left to decide for them."""
-        for group in self.groups:
-            yield group.when.rest if group.when and len(self.groups) > 1 else None, group.rules
-
-    def takes(self, group: _Group) -> bool:
-        """Tell whether a group that comes next may join."""
-        last = self.groups[-1]
-        return (
-            group.when is not None
-            and last.when is not None
-            and group.when.first == last.when.first
-            and group.inferred is last.inferred
-            and not (last.inferred and any(one.changes(group.when.first) for one in self.groups))
-        )
-
-    def source_uses(self, number: int) -> Iterator[tuple[int, str]]:
-        """Yield the paths the block reads, with its home; what decides is read outside of it."""
-        for path in self.when.paths if self.when else ():
-            yield _EVERYWHERE, path
-        for when, rules in self.parts():
-            for path in when.paths if when else ():
-                yield self._home(number), path
-            for rule in rules:
-                for path in rule.sources:
-                    yield self._home(number), path
-
-    def target_uses(self, number: int) -> Iterator[tuple[int, str]]:
-        """Yield the fields the block writes, with its home."""
-        for group in self.groups:
-            for rule in group.rules:
-                yield self._home(number), rule.target
-
-    def _home(self, number: int) -> int:
-        return _EVERYWHERE if self.when is None else number
-
-
-def _nest(groups: Iterable[_Group]) -> list[_Block]:
-    """Put neighbours with the same first condition into one block."""
-    blocks: list[_Block] = []
-    for group in groups:
-        if blocks and blocks[-1].takes(group):
-            blocks[-1].groups.append(group)
-        else:
-            blocks.append(_Block([group]))
-    return blocks
-
-
-def _gather(rules: Iterable[Rule]) -> list[_Group]:
-    """Bring rules with the same condition together.
-
-    Only the order among rules with the same target means something. So a rule joins the last
-    group with its condition, unless a group behind that one already writes its target.
-    """
-    groups: list[_Group] = []
-    last_group_of: dict[Condition | None, int] = {}
-    last_writer_of: dict[str, int] = {}
-    for rule in rules:
-        index = last_group_of.get(rule.when, -1)
-        if index < max(last_writer_of.get(place, -1) for place in _places(rule.target)):
-            index = -1
-        if index < 0:
-            index = last_group_of[rule.when] = len(groups)
-            groups.append(_Group(rule.when, inferred=False, rules=[]))
-        groups[index].rules.append(rule)
-        last_writer_of[rule.target] = index
-        for parent in _parents(rule.target):
-            last_writer_of[f"{parent}*"] = index
-    return groups
-
-
-def _places(target: str) -> Iterator[str]:
-    """Yield the keys under which `_gather` finds who else writes a field.
-
-    ``a.b`` is written by the rules for ``a.b`` and ``a.*``; ``a.*`` by those for anything in ``a``.
-    """
-    parent = target.rpartition(".")[0]
-    if target.endswith(".*"):
-        yield f"{parent}*"
-    else:
-        yield target
-        yield f"{parent}.*"
-
-
-def _gather_inferred(rules: Iterable[Rule], known: set[str]) -> list[_Group]:
-    """Group inferred rules: in their order, and without sources that nothing can have set.
-
-    Args:
-        rules: the inferred rules.
-        known: the fields that rules before them can set; theirs are added.
-    """
-    groups: list[_Group] = []
-    for rule in rules:
-        sources = tuple(source for source in rule.sources if _is_known(source, known))
-        if rule.sources and not sources:
-            continue
-        if not groups or groups[-1].when != rule.when or groups[-1].changes(rule.when):
-            groups.append(_Group(rule.when, inferred=True, rules=[]))
-        groups[-1].rules.append(replace(rule, source=sources))
-        known.update(rule.fields)
-    return groups
-
-
-def _is_known(field: str, known: Collection[str]) -> bool:
-    return field in known or f"{field.rpartition('.')[0]}.*" in known
-
-
-def _parents(path: str) -> Iterator[str]:
-    """Yield ``a.b`` and ``a`` of ``a.b.c``."""
-    while parent := path.rpartition(".")[0]:
-        yield parent
-        path = parent
-
-
 def _branches(uses: Iterable[tuple[int, str]]) -> dict[str, int]:
     """Find the dicts on the way to some paths.
 
@@ -243,12 +97,12 @@ def _branches(uses: Iterable[tuple[int, str]]) -> dict[str, int]:
         uses: home of a group and a dotted path it uses.
 
     Returns:
-        Each parent path with the only home it is used in, else `_EVERYWHERE`; parents first.
+        Each parent path with the only home it is used in, else `EVERYWHERE`; parents first.
     """
     homes: dict[str, int] = {}
     for home, path in uses:
-        for parent in _parents(path):
-            homes[parent] = home if homes.get(parent, home) == home else _EVERYWHERE
+        for parent in parents(path):
+            homes[parent] = home if homes.get(parent, home) == home else EVERYWHERE
     return dict(sorted(homes.items()))
 
 
@@ -289,12 +143,8 @@ class _Function:
         self._flat = table.flat
         self._traced = traced
         self.noted: list[Rule] = []
-        rules = table.rows(profile)
-        known = {field for rule in rules for field in rule.fields}
-        groups = _gather(rules)
-        groups += _gather_inferred(table.inferred_rows(profile), known)
-        _check_targets(known)
-        self._blocks = _nest(groups)
+        _check_targets({field for rule in table.all_rows(profile) for field in rule.fields})
+        self._blocks = blocks(table, profile)
 
         names = _Names()
         self.name = names.new(f"map_{table.name}_{profile}")
@@ -336,7 +186,7 @@ class _Function:
         """Leave out the output branches that hold one field only: those are written in place."""
         fields: dict[str, set[str]] = {branch: set() for branch in branches}
         for _, path in self._output_uses():
-            for parent in _parents(path):
+            for parent in parents(path):
                 fields[parent].add(path)
                 if path.endswith(".*"):
                     fields[parent].add(f"{path} and more")
@@ -345,7 +195,7 @@ class _Function:
             for block in self._blocks
             if block.inferred
             for _, path in block.source_uses(0)
-            for parent in _parents(path)
+            for parent in parents(path)
         }
         return {
             branch: home
@@ -355,16 +205,16 @@ class _Function:
 
     def write(self) -> str:
         """Write the whole function."""
-        blocks = [
+        rows = [
             line for index, block in enumerate(self._blocks) for line in self._block(index, block)
         ]
         body = [
             f'"""{self._docstring}"""',
             "out = {}",
-            *self._open(_EVERYWHERE),
+            *self._open(EVERYWHERE),
             *(f"{name} = {self._get(path)}" for path, name in self._deciding.items()),
-            *blocks,
-            *self._close(_EVERYWHERE),
+            *rows,
+            *self._close(EVERYWHERE),
             "return out",
         ]
         arguments = "text, fields, note" if self._traced else "text, fields"
@@ -388,7 +238,7 @@ class _Function:
                 yield f"if {name}:"
                 yield f"    {self._assign(path, name)}"
 
-    def _block(self, index: int, block: _Block) -> Iterator[str]:
+    def _block(self, index: int, block: Block) -> Iterator[str]:
         body = [*self._open(index)]
         for when, rules in block.parts():
             read = self._get_output if block.inferred else self._get
@@ -518,7 +368,7 @@ def _get(holder: str, key: str, absent: str) -> str:
 
 
 def _check_targets(fields: set[str]) -> None:
-    objects = {parent for field in fields for parent in _parents(field)}
+    objects = {parent for field in fields for parent in parents(field)}
     if fields & objects:
         raise ValueError(f"both a value and an object: {', '.join(sorted(fields & objects))}")
 

@@ -11,7 +11,7 @@ specified with its backslashes doubled, so that one stays as it is on the wire.
 from collections.abc import Callable
 from typing import Final
 
-from collector.parsers import cef
+from collector.parsers import cef, repairs
 from collector.parsers.conditions import absent, differs, equals, none_of, present
 from collector.parsers.convert import (
     boolean,
@@ -147,6 +147,8 @@ def _decoder() -> Callable[[str], Decoded]:
     def decode(raw: str) -> Decoded:
         text = well_formed(raw)
         header, keys, values, tags = cef.split(text)
+        if text is not raw:
+            tags += (repairs.LONE_SURROGATES,)
         fields = resolver.fields(keys, values)
         if "\\" in text:
             for key, value in fields.items():

@@ -17,15 +17,18 @@ UNKNOWN: Final = frozenset({"", "None", "-"})
 """Values that stand for none."""
 
 _LABEL: Final = "Label"
-_MAX_LAYOUTS: Final = 256
-_MAX_CHARACTERS: Final = 4096  # of the keys, or of the labels, of a layout that is kept
+# What is kept takes no more than some 25 MB, whatever is sent.
+_MAX_LAYOUTS: Final = 128
+_MAX_LABELINGS: Final = 16  # of one layout
+_MAX_KEYS: Final = 128  # of a layout that is kept; real messages have fewer than 60
+_MAX_CHARACTERS: Final = 2048  # of its keys together, and of its labels
 
 
 class LabelResolver:
     """Names the values of CEF extensions; remembers the layouts it has seen.
 
-    What it remembers is bounded, whatever is sent: layouts of more than 4,096 characters are worked
-    out each time, and all are forgotten when they are more than 256.
+    What it remembers is bounded: large layouts are worked out each time, and all are forgotten when
+    they have become many.
     """
 
     def __init__(self) -> None:
@@ -54,7 +57,7 @@ class LabelResolver:
 
     def _remember(self, keys: tuple[str, ...]) -> "_Layout":
         layout = _Layout(keys)
-        if sum(map(len, keys)) <= _MAX_CHARACTERS:
+        if len(keys) <= _MAX_KEYS and sum(map(len, keys)) <= _MAX_CHARACTERS:
             if len(self._layouts) >= _MAX_LAYOUTS:
                 self._layouts.clear()
             self._layouts[keys] = layout
@@ -89,7 +92,7 @@ class _Layout:
         except KeyError:
             names = self._work_out(values)
         if sum(len(values[index]) for index in self.labels) <= _MAX_CHARACTERS:
-            if len(self._names) >= _MAX_LAYOUTS:
+            if len(self._names) >= _MAX_LABELINGS:
                 self._names.clear()
             self._names[labels] = names
         return names
@@ -99,8 +102,9 @@ class _Layout:
         names = [*self._keys]
         for index in self.labels:
             names[index] = ""
+            known = values[index] not in UNKNOWN
             target = position.get(self._keys[index].removesuffix(_LABEL))
-            if target is not None and target not in self.labels and values[index] not in UNKNOWN:
+            if target is not None and not is_label(self._keys[target]) and known:
                 names[target] = values[index]
         named = [name for name in names if name]
         return names if len(set(named)) == len(named) else None

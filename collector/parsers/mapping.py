@@ -10,7 +10,7 @@ A table is a tuple of `Rule`, in the order of the mapping specification:
 `compiler` turns a table into a function; nothing here runs for a message.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
@@ -108,9 +108,35 @@ class Table:
         return [*rows, *self.ecs_rules] if profile == "ecs" else rows
 
     def inferred_rows(self, profile: Profile) -> list[Rule]:
-        """List the rows of a profile that read the output, in the order in which they run."""
+        """List the rows of a profile that read the output, in the order in which they run.
+
+        These rows are written for all vendors: a source that no row before can set is left out of
+        its row here, and so is a row without any source left.
+        """
         rows = select(self.inferred, profile)
-        return [*rows, *self.detections] if profile == "ecs" else rows
+        if profile == "ecs":
+            rows += self.detections
+        known = {field for rule in self.rows(profile) for field in rule.fields}
+        running = []
+        for rule in rows:
+            sources = tuple(source for source in rule.sources if includes(known, source))
+            if sources == rule.sources:
+                running.append(rule)
+            elif sources:
+                running.append(replace(rule, source=sources))
+            else:
+                continue
+            known.update(rule.fields)
+        return running
+
+    def all_rows(self, profile: Profile) -> list[Rule]:
+        """List the rows of a profile, those that read the output last."""
+        return [*self.rows(profile), *self.inferred_rows(profile)]
+
+
+def includes(fields: Collection[str], name: str) -> bool:
+    """Tell whether a field is among some, of which those that end in ``.*`` stand for more."""
+    return name in fields or f"{name.rpartition('.')[0]}.*" in fields
 
 
 def under(when: Condition, *rules: Rule) -> tuple[Rule, ...]:

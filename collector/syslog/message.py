@@ -131,6 +131,11 @@ _TAG_AFTER_HOST: Final = re.compile(_TAG_PATTERN % rb" ")
 # rsyslog leaves out the colon where it relays an RFC 5424 message with a JSON or CEF payload.
 _TAG_WITHOUT_HOST: Final = re.compile(_TAG_PATTERN % rb" (?:\{|CEF:|LEEF:)")
 
+# What an element out of place or a second header, with or without an octet count, begins with.
+# No payload does; an empty text would be in it too, which does no harm.
+_BEGINS_HEADER: Final = b"[<0123456789"
+_BEFORE_TEXT: Final = b" \0\xef\xbb\xbf"
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -247,7 +252,7 @@ def envelope(frame: bytes, key_name: KeyName) -> tuple[str | None, str]:
     Returns:
         The intake key, or None, and the message text as `parse` has it, but with keys masked where
         they stand in structured data that could not be read as such: in a broken or misplaced
-        element, or in a message without RFC 5424 header.
+        element, in a message without RFC 5424 header, or in a second header within the message.
     """
     header = _RFC5424.match(frame, 0, _MAX_HEADER_OCTETS)
     if header is None:
@@ -255,7 +260,7 @@ def envelope(frame: bytes, key_name: KeyName) -> tuple[str | None, str]:
         return None, key_name.mask(text).decode("utf-8", "replace")
     start, end = header.span("data")
     text = frame[header.end() :]
-    if frame[end : end + 1] not in b" " or text.lstrip(b" ").startswith(b"["):
+    if frame[end : end + 1] not in b" " or text.lstrip(_BEFORE_TEXT)[:1] in _BEGINS_HEADER:
         text = key_name.mask(text)
     return key_name.find(frame, start, end), text.decode("utf-8", "replace")
 

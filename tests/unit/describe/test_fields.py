@@ -5,14 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector import samples
-from collector.describe.fields import (
-    COLLECTOR_FIELDS,
-    Field,
-    Origin,
-    in_words,
-    list_fields,
-    running_rows,
-)
+from collector.describe.fields import COLLECTOR_FIELDS, Field, Origin, in_words, list_fields
 from collector.parsers import PARSERS, PROFILES, Vendor, build
 from collector.parsers.compiler import compile_tracer
 from collector.parsers.conditions import absent, equals
@@ -174,8 +167,7 @@ every_table = pytest.mark.parametrize(
 def test_the_rows_that_are_listed_are_those_that_run(name, profile):
     """As the compiled function has them, which may order them anew."""
     table = PARSERS[name].table
-    running = {rule for rule, _ in running_rows(table, profile)}
-    assert {*compile_tracer(table, profile).__globals__["RULES"]} == running
+    assert {*compile_tracer(table, profile).__globals__["RULES"]} == {*table.all_rows(profile)}
 
 
 @every_table
@@ -220,7 +212,7 @@ def unchecked(name, profile):
     texts = {"keyword", "text", "wildcard", "date"}  # a date in a text is one
     return {
         rule.target: rule.field_type.removeprefix("array of ")
-        for rule, _ in running_rows(PARSERS[name].table, profile)
+        for rule in PARSERS[name].table.all_rows(profile)
         if rule.ecs_type not in (None, rule.convert.field_type)
         and not {rule.ecs_type, rule.convert.field_type} <= texts
     }

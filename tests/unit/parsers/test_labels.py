@@ -90,10 +90,11 @@ def test_what_is_remembered_is_bounded():
         resolver.fields([f"k{number}"], ["v"])
         resolver.fields(["cs1", "cs1Label"], ["a", f"Name{number}"])
     resolver.fields(["k" * 100_000], ["v"])
+    resolver.fields([f"k{number}" for number in range(200)], ["v"] * 200)
     assert resolver.fields(["cs1", "cs1Label"], ["a", "n" * 100_000]) == {"n" * 100_000: "a"}
-    assert len(resolver._layouts) <= 256
-    assert all(len("".join(keys)) <= 4096 for keys in resolver._layouts)
-    assert all(len(layout._names) <= 256 for layout in resolver._layouts.values())
+    assert len(resolver._layouts) <= 128
+    assert all(len(keys) <= 128 and len("".join(keys)) <= 2048 for keys in resolver._layouts)
+    assert all(len(layout._names) <= 16 for layout in resolver._layouts.values())
 
 
 KEYS = st.sampled_from(["cs1", "cs1Label", "cs2", "cs2Label", "cs1LabelLabel", "Label", "k"])

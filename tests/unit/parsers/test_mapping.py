@@ -3,7 +3,7 @@
 import pytest
 
 from collector.parsers.conditions import equals
-from collector.parsers.convert import ip, keywords, long
+from collector.parsers.convert import fields_of, ip, keywords, long
 from collector.parsers.mapping import Rule, Table, select, under
 
 A, B = equals("a", "1"), equals("b", "2")
@@ -99,8 +99,23 @@ def test_the_same_field_in_its_other_shape_is_left_out(ecs, documented, kept):
 
 def test_profile_ecs_has_rows_of_its_own():
     """Those that read the input run after `rules`, those that read the output last of all."""
-    table = Table("toy", (BOTH, ECS), (ECS,), detections=(BOTH,), ecs_rules=(DOCUMENTED,))
+    inferred, detection = Rule("i", "t", profile="ecs"), Rule("d", constant="x")
+    table = Table("toy", (BOTH, ECS), (inferred,), (detection,), ecs_rules=(DOCUMENTED,))
     assert table.rows("ecs") == [BOTH, ECS, DOCUMENTED]
-    assert table.inferred_rows("ecs") == [ECS, BOTH]
+    assert table.inferred_rows("ecs") == [inferred, detection]
+    assert table.all_rows("ecs") == [*table.rows("ecs"), inferred, detection]
     assert table.rows("documented") == [BOTH, ECS]
-    assert table.inferred_rows("documented") == [ECS]
+    assert table.inferred_rows("documented") == [inferred]
+
+
+def test_inferred_rows_have_only_sources_that_can_be_set():
+    """They are written for all vendors; one without any source left is none."""
+    table = Table(
+        "toy",
+        (Rule("a", "x"), Rule("open.*", "y", fields_of({"*": "keyword"})(dict))),
+        (Rule("b", ("a", "never")), Rule("c", "never"), Rule("d", ("c", "open.x", "b"))),
+    )
+    assert [(rule.target, rule.sources) for rule in table.inferred_rows("ecs")] == [
+        ("b", ("a",)),
+        ("d", ("open.x", "b")),
+    ]

@@ -1182,6 +1182,13 @@ class TestMask:
         frame = HEAD + data + element.format(self.KEY).encode()
         assert envelope(frame, KEY_NAME)[1] == element.format("***")
 
+    @pytest.mark.parametrize("before", ["", " ", "99 ", "\ufeff", "\0"])
+    def test_a_header_within_the_message_is_masked(self, before: str) -> None:
+        """A relay wrapped the message in a header of its own."""
+        inner = f'{before}<13>1 - - - - - [SEKOIA@53288 intake_key="{{}}"] CEF:0|a'
+        frame = HEAD + b"[a] " + inner.format(self.KEY).encode()
+        assert envelope(frame, KEY_NAME)[1] == inner.format("***").removeprefix("\ufeff")
+
     @pytest.mark.parametrize("data", [b"- ", b" ", b"[a] ", b'[SEKOIA@53288 intake_key="k"] '])
     @pytest.mark.parametrize(
         "payload", ['run --intake_key="value"', 'CEF:0|a|b|c|1|n|5|msg=intake_key="value" x']
