@@ -25,7 +25,7 @@ def read(frame: bytes, key_name: KeyName) -> tuple[str | None, str, tuple[str, .
     """
     message = frame if frame[:1] == b"<" else strip_octet_count(frame)
     key, text = envelope(message, key_name)
-    if message is frame and frame.__class__ is not CutFrame and "\ufffd" not in text:
+    if message is frame and frame.__class__ is not CutFrame and frame.isascii():
         return key, text, ()
     return key, text, tuple(_repairs(frame, message))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -19,7 +20,7 @@ from collector.parsers import ParseError, pipeline_error, repairs
 from collector.syslog.framing import CutFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import tzinfo
 
     from collector.batching import Batcher
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger(__name__)
 
+# For an event that could not be completed as the settings of its intake ask for.
 _FINISH: Final = finisher()
+_INTERNAL: Final = ParseError("internal", "the parser failed; the log has the details")
 _NO_ZONES: Final[Mapping[str, tzinfo]] = MappingProxyType({})
 
 
@@ -57,8 +60,8 @@ class Intake:
     batchers: tuple[Batcher, ...]
     stats: IntakeStats
     watch: DriftWatch
-    finish: Finish = _FINISH
-    select: Select[Batcher] | None = None
+    finish: Finish
+    select: Select[Batcher] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +136,8 @@ class Pipeline:
             arrival = Arrival(as_text(identifier), frame, repaired, receipt)
             identifier += 1
             event, encoded = self._encode(intake, text, arrival)
-            batchers: Sequence[Batcher] = intake.batchers
-            self._ledger.copies += len(batchers) - 1
-            if intake.select is not None:
-                batchers = intake.select(event, self._ledger.dropped)
+            self._ledger.copies += len(intake.batchers) - 1
+            batchers = intake.batchers if intake.select is None else self._select(intake, event)
             for batcher in batchers:
                 batcher.add(encoded, received)
 
@@ -165,48 +166,68 @@ class Pipeline:
         return Receipt(moment, utc_text(moment), zone, origin.peer)
 
     def _encode(self, intake: Intake, text: str, arrival: Arrival) -> tuple[Event, bytes]:
-        """Return the event of a message, and its JSON.
+        """Return the event of a message, and its JSON, whatever goes wrong."""
+        try:
+            return self._finish(intake, text, arrival)
+        except Exception:  # noqa: BLE001 - a mistake of ours costs fields, not the message
+            self._report_internal(intake, "parser")
+        event = pipeline_error(text, _INTERNAL)
+        _FINISH(event, arrival)
+        self._count(intake, _INTERNAL, arrival.repairs)
+        return event, orjson.dumps(event)
 
-        A message that cannot be parsed becomes a pipeline_error.
-        """
-        repaired = arrival.repairs
+    def _finish(self, intake: Intake, text: str, arrival: Arrival) -> tuple[Event, bytes]:
+        """Return the event of a message; one that cannot be parsed becomes a pipeline_error."""
+        failure = None
         try:
             event = intake.parse(text)
-            if "tags" in event:
-                repaired = (*repaired, *event["tags"])
-            intake.finish(event, arrival)
-            encoded = orjson.dumps(event)
         except ParseError as error:
-            failed = self._parse_failed(intake, text, error)
-        except Exception:  # noqa: BLE001 - a parser's mistake costs fields, not the daemon
-            self._reports.error(
-                f"internal {intake.name}",
-                "parser failed, please report it",
-                intake=intake.name,
-                exc_info=True,
-            )
-            failure = ParseError("internal", "the parser failed; the log has the details")
-            failed = self._parse_failed(intake, text, failure)
-        else:
-            intake.stats.ok += 1
-            if repaired:
-                _count_repairs(repaired, intake.stats)
-            return event, encoded
-        _count_repairs(arrival.repairs, intake.stats)
-        intake.finish(failed, arrival)
-        return failed, orjson.dumps(failed)
+            failure = error
+            event = pipeline_error(text, error)
+        repaired = arrival.repairs
+        if "tags" in event:
+            repaired = (*repaired, *event["tags"])
+        intake.finish(event, arrival)
+        encoded = orjson.dumps(event)
+        self._count(intake, failure, repaired)
+        return event, encoded
 
-    def _parse_failed(self, intake: Intake, text: str, error: ParseError) -> Event:
-        intake.stats.pipeline_error += 1
-        intake.stats.parse_errors[error.reason] += 1
+    def _count(self, intake: Intake, failure: ParseError | None, tags: tuple[str, ...]) -> None:
+        """Count an event by its outcome, and each repair that its tags name."""
+        stats = intake.stats
+        if tags:
+            stats.repaired.update({*filter(None, map(repairs.name_of, tags))})
+        if failure is None:
+            stats.ok += 1
+            return
+        stats.pipeline_error += 1
+        stats.parse_errors[failure.reason] += 1
         self._reports.warning(
-            f"parse {intake.name} {error.reason}",
+            f"parse {intake.name} {failure.reason}",
             "message cannot be parsed, forwarded as pipeline_error",
             intake=intake.name,
-            reason=error.reason,
-            problem=str(error),
+            reason=failure.reason,
+            problem=str(failure),
         )
-        return pipeline_error(text, error)
+
+    def _select(self, intake: Intake, event: Event) -> Sequence[Batcher]:
+        """Return the batchers that get an event, and count the copies that go nowhere."""
+        dropped: Counter[str] = Counter()
+        try:
+            chosen = intake.select(event, dropped) if intake.select else intake.batchers
+        except Exception:  # noqa: BLE001 - an event whose filter fails goes everywhere
+            self._report_internal(intake, "filter")
+            return intake.batchers
+        self._ledger.dropped.update(dropped)
+        return chosen
+
+    def _report_internal(self, intake: Intake, what: str) -> None:
+        self._reports.error(
+            f"internal {what} {intake.name}",
+            f"{what} failed, please report it",
+            intake=intake.name,
+            exc_info=True,
+        )
 
     def _refuse_unknown(self, origin: Origin, *, has_key: bool) -> None:
         self._count_rejected(origin, "unknown_intake", 1)
@@ -226,10 +247,3 @@ class Pipeline:
     def _count_rejected(self, origin: Origin, reason: str, count: int) -> None:
         self._ledger.rejected[reason] += count
         origin.listener.rejected[reason] += count
-
-
-def _count_repairs(tags: Iterable[str], stats: IntakeStats) -> None:
-    """Count those of an event's tags that name a repair, each once."""
-    for tag in set(tags):
-        if tag == repairs.TRUNCATED or tag.startswith("repaired:"):
-            stats.repaired[tag.removeprefix("repaired:")] += 1

@@ -27,6 +27,7 @@ from collector.envelope import finisher
 from collector.fixed_fields import adder
 from collector.identity import TAIL_BITS, IdSource
 from collector.ledger import Ledger
+from collector.listeners.sockets import authority, reachable
 from collector.listeners.tcp import TcpListener
 from collector.listeners.udp import UdpListener
 from collector.metrics import (
@@ -367,10 +368,9 @@ class Service:
         if self._inbox is None or not settings.is_inbox:
             return settings
         host, port = self._admin.address
-        reachable = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
         return settings.model_copy(
             update={
-                "url": f"http://{authority(reachable, port)}/inbox",
+                "url": f"http://{authority(reachable(host), port)}/inbox",
                 "headers": {SECRET_HEADER: SecretStr(self._inbox.secret)},
             }
         )
@@ -439,11 +439,6 @@ def raise_file_limit() -> None:
     if soft != hard:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def authority(host: str, port: int) -> str:
-    """Return `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2)."""
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _cannot_bind(host: str, port: int, error: OSError) -> str:

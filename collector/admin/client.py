@@ -9,13 +9,12 @@ import aiohttp
 import orjson
 from aiohttp import hdrs
 
+from collector.listeners.sockets import authority, reachable
+
 if TYPE_CHECKING:
     from collector.config import AdminSettings
 
 TIMEOUT_SECONDS = 10.0
-
-# A daemon that listens on every address is asked on the loopback one.
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class AdminError(Exception):
@@ -38,7 +37,7 @@ async def get(admin: AdminSettings, path: str) -> Any:
     """
     if admin.port == 0:
         raise AdminError("admin.port is 0, so that nobody knows the daemon's port; set one")
-    url = f"http://{_authority(admin)}"
+    url = f"http://{authority(reachable(admin.host), admin.port)}"
     token = admin.read_token()
     headers = {} if token is None else {hdrs.AUTHORIZATION: f"Bearer {token}"}
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
@@ -60,11 +59,6 @@ async def get(admin: AdminSettings, path: str) -> Any:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise AdminError(f"{url}{path}: the answer is no JSON; is it a collector?") from error
-
-
-def _authority(admin: AdminSettings) -> str:
-    host = _LOOPBACK.get(admin.host, admin.host)
-    return f"[{host}]:{admin.port}" if ":" in host else f"{host}:{admin.port}"
 
 
 def _reason(error: Exception) -> str:

@@ -54,3 +54,13 @@ def keep_alive(connection: socket.socket) -> None:
     ):
         with suppress(OSError):
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def authority(host: str, port: int) -> str:
+    """Return `host:port`, an IPv6 address in brackets (RFC 3986, section 3.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def reachable(host: str) -> str:
+    """Return where this machine reaches what listens on a host: every address is loopback too."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)

@@ -38,7 +38,6 @@ let in, and on keys and not on ``=``: a value full of ``=`` hides nothing that c
 _FIELDS: Final = 7
 _BLANKS: Final = " \t"
 _LINE_END: Final = "\r\n"  # some senders count it into the frame
-_BOM: Final = "\ufeff"
 _CACHED_HEADER: Final = 512  # characters
 
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)?")
@@ -113,7 +112,7 @@ def split(text: str) -> Parts:
         header, extension = _split_header(text)
     except ParseError:
         payload, found = unwrap(text)
-        if not found:
+        if payload == text:
             raise
         header, extension = _split_header(payload)
         tags += found
@@ -178,15 +177,11 @@ _read_cached_header = lru_cache(maxsize=512)(_read_header)
 
 def _read_prefix(prefix: str) -> tuple[str, tuple[str, ...]]:
     """Return the CEF version, and the tags of what had to be repaired to find it."""
-    tags: tuple[str, ...] = ()
-    if prefix.startswith(_BOM):
-        prefix = prefix.removeprefix(_BOM).lstrip(_BLANKS)
-        tags = (repairs.BOM,)
     if prefix.startswith("CEF:"):
         version = prefix[4:].lstrip(_BLANKS)
-        return version, tags if prefix[4:] == version else (*tags, repairs.CEF_PREFIX)
+        return version, () if prefix[4:] == version else (repairs.CEF_PREFIX,)
     if _VERSION.fullmatch(prefix):
-        return prefix, (*tags, repairs.CEF_PREFIX)
+        return prefix, (repairs.CEF_PREFIX,)
     raise ParseError("not_cef", "not CEF: it begins neither with 'CEF:' nor with a CEF version")
 
 

@@ -11,7 +11,7 @@ specified with its backslashes doubled, so that one stays as it is on the wire.
 from collections.abc import Callable
 from typing import Final
 
-from collector.parsers import cef, repairs
+from collector.parsers import cef
 from collector.parsers.conditions import absent, differs, equals, none_of, present
 from collector.parsers.convert import (
     boolean,
@@ -26,7 +26,7 @@ from collector.parsers.ecs import INFERRED, detections
 from collector.parsers.labels import UNKNOWN, LabelResolver
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, under
 from collector.parsers.risk import risk_of_cef_severity
-from collector.parsers.text import well_formed
+from collector.parsers.text import encodable
 from collector.parsers.vendor import Decoded, Vendor
 
 _CLASS: Final = "DeviceEventClassID"
@@ -145,10 +145,8 @@ def _decoder() -> Callable[[str], Decoded]:
     resolver = LabelResolver()
 
     def decode(raw: str) -> Decoded:
-        text = well_formed(raw)
+        text, repaired = encodable(raw)
         header, keys, values, tags = cef.split(text)
-        if text is not raw:
-            tags += (repairs.LONE_SURROGATES,)
         fields = resolver.fields(keys, values)
         if "\\" in text:
             for key, value in fields.items():
@@ -159,7 +157,7 @@ def _decoder() -> Callable[[str], Decoded]:
                 fields[name] = value
             else:
                 fields.pop(name, None)
-        return text, fields, header.tags + tags
+        return text, fields, repaired + header.tags + tags
 
     return decode
 

@@ -8,10 +8,9 @@ from typing import Any, Final
 
 import orjson
 
-from collector.parsers import repairs
 from collector.parsers.base import ParseError
 from collector.parsers.jsonrepair import complete, mend
-from collector.parsers.text import well_formed
+from collector.parsers.text import encodable
 from collector.parsers.vendor import Decoded
 from collector.parsers.wrapping import unwrap
 
@@ -30,7 +29,7 @@ def decode_object(raw: str) -> Decoded:
         raw: the whole message.
 
     Returns:
-        The message as it can be encoded (see `well_formed`), the object, and the tags of what was
+        The message as it can be encoded (see `encodable`), the object, and the tags of what was
         repaired.
 
     Raises:
@@ -46,10 +45,8 @@ def decode_object(raw: str) -> Decoded:
 
 
 def _decode_damaged(raw: str) -> Decoded:
-    payload = text = well_formed(raw)
-    # A text may change without a surrogate that stood alone: halves may have belonged together.
-    lone = text.count("\ufffd") > raw.count("\ufffd")
-    tags: tuple[str, ...] = (repairs.LONE_SURROGATES,) if lone else ()
+    text, tags = encodable(raw)
+    payload = text
     for repair in _REPAIRS:
         payload, found = repair(payload)
         tags += found

@@ -3,13 +3,13 @@
 from typing import Final
 
 from collector.parsers.mapping import Rule, Table
-from collector.parsers.text import well_formed
+from collector.parsers.text import encodable
 from collector.parsers.vendor import Decoded, Vendor
 
 
 def _decode(raw: str) -> Decoded:
-    text = well_formed(raw)
-    return text, {"text": text}, ()
+    text, tags = encodable(raw)
+    return text, {"text": text}, tags
 
 
 VENDOR: Final = Vendor(

@@ -35,8 +35,18 @@ INVALID_UTF8: Final = "repaired:invalid_utf8"
 TRUNCATED: Final = "truncated"
 """The message was cut short."""
 
+_PREFIX: Final = "repaired:"
+
+
+def name_of(tag: str) -> str | None:
+    """Return the name that metrics have for the repair of a tag; None if it names none."""
+    if tag.startswith(_PREFIX) or tag == TRUNCATED:
+        return tag.removeprefix(_PREFIX)
+    return None
+
+
 NAMES: Final = tuple(
-    tag.removeprefix("repaired:")
+    tag.removeprefix(_PREFIX)
     for tag in (
         *(CEF_PREFIX, UNESCAPED_EQUALS, BOM, NUL, CONTROL_CHARACTERS, LONE_SURROGATES),
         *(NUMBER, OCTET_COUNT, NESTED_HEADER, INVALID_UTF8, TRUNCATED),

@@ -1,5 +1,7 @@
 """Texts that can be encoded: UTF-8 has no lone surrogates, so neither has an event."""
 
+from collector.parsers import repairs
+
 
 def well_formed(text: str) -> str:
     """Return the text with each lone surrogate replaced by U+FFFD.
@@ -14,3 +16,14 @@ def well_formed(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
+
+
+def encodable(raw: str) -> tuple[str, tuple[str, ...]]:
+    """Return a message as it can be encoded, see `well_formed`, with the tag if that repaired it.
+
+    Halves that stand together were no damage.
+    """
+    text = well_formed(raw)
+    if text is raw or text.count("\ufffd") == raw.count("\ufffd"):
+        return text, ()
+    return text, (repairs.LONE_SURROGATES,)

@@ -127,17 +127,24 @@ class _Known:
             return isinstance(value, list)
         return not self.below
 
-    def is_of_type(self, value: Any, types: dict[str, str]) -> bool:
-        """Tell whether a value is of the type the field has, which may first be known by it.
+    def is_of_type(self, value: Any, types: "_Types") -> bool:
+        """Tell whether a value is of a type the field usually has.
+
+        A type is none as long as it has come less often than another: so one odd message does not
+        make all others look odd, and what a vendor changed for good is news for a while.
 
         Args:
             value: not what stands for none.
-            types: JSON types by path; is completed.
+            types: how often each field had which type; is completed.
         """
+        seen = types.setdefault(self.path, {})
         kind = JSON_TYPES[type(value)]
+        times = seen.get(kind, 0)
+        usual = times >= max(seen.values(), default=0)
         if self.uses(value):
-            return types.setdefault(self.path, kind) == kind
-        return not self.typed and types.get(self.path, kind) == kind
+            seen[kind] = times + 1
+            return usual
+        return usual and not self.typed
 
     def objects_in(self, value: Any) -> Iterator[tuple["_Known", dict[str, Any]]]:
         """Yield the object to look into for a value, with what is known of it."""
@@ -165,11 +172,14 @@ def _object(value: Any) -> Any:
     return value if isinstance(value, dict) else None
 
 
+_Types = dict[str, dict[str, int]]  # how often a field had which JSON type, by its path
+
+
 class Vocabulary:
     """What is known of a vendor's messages.
 
-    It remembers the JSON type that each field had when it first came, by kind of message: so it is
-    one per intake.
+    It remembers which JSON types each field had how often, by kind of message: so it is one per
+    intake.
 
     Args:
         vendor: whose messages they are.
@@ -178,7 +188,7 @@ class Vocabulary:
     def __init__(self, vendor: Vendor) -> None:
         self._flat = vendor.table.flat
         self._families = tuple(self._steps(path) for path in vendor.families)
-        self._types: dict[tuple[Any, ...], dict[str, str]] = {}
+        self._types: dict[tuple[Any, ...], _Types] = {}
         self._message = _Known("")
         compared: set[tuple[str, str | int]] = {*vendor.known_families}
         for rule in (rule for profile in PROFILES for rule in vendor.table.rows(profile)):
@@ -226,31 +236,35 @@ class Vocabulary:
             left -= len(values)
         return found
 
-    def _types_of_kind(self, fields: dict[str, Any]) -> dict[str, str]:
+    def _types_of_kind(self, fields: dict[str, Any]) -> _Types:
         """Return the types of the fields of a message like this, to be completed.
 
         Types are compared within one kind of message: HarfangLab's ``status`` is a text in alerts
-        and a number in processes. What names no known kind is a kind of its own, so that nobody can
-        make many.
+        and a number in processes. A kind that is not known has none to compare with.
         """
         if self._flat:
             return {}  # all is text
-        kind = tuple(self._family(fields, steps) for steps in self._families)
-        types = self._types.get(kind)
+        kind = []
+        for steps in self._families:
+            value, known = self._family(fields, steps)
+            if value is not None and not known.names(value):
+                return {}
+            kind.append(value)
+        types = self._types.get(tuple(kind))
         if types is None:
             types = {}
             if len(self._types) < MAX_KINDS:
-                self._types[kind] = types
+                self._types[tuple(kind)] = types
         return types
 
-    def _family(self, fields: dict[str, Any], steps: list[str]) -> str | int:
-        """Return the value of a family field, "" where it is not a known one."""
+    def _family(self, fields: dict[str, Any], steps: list[str]) -> tuple[Any, _Known]:
+        """Return the value of a family field, None where it is absent, and what is known of it."""
         value: Any = fields
         known = self._message
         for step in steps:
             known = known.below[step]
             value = value.get(step) if isinstance(value, dict) else None
-        return value if known.names(value) else ""
+        return value or None, known
 
     def _add(self, rule: Rule) -> None:
         for path in rule.sources:
@@ -271,7 +285,7 @@ class Vocabulary:
         return [path] if self._flat else path.replace(_FIRST, f".{_FIRST}").split(".")
 
 
-def _check(known: _Known, value: Any, types: dict[str, str]) -> Finding | None:
+def _check(known: _Known, value: Any, types: _Types) -> Finding | None:
     """Return what is new about the value of a field that is read."""
     if known.below and isinstance(value, dict):
         return None

@@ -17,6 +17,7 @@ from collector.routing import Router
 from collector.syslog.framing import CutFrame
 from collector.syslog.message import KeyName
 
+FINISH = finisher()
 NOW = 1_767_323_045_678_901_234  # nanoseconds: 2026-01-02T03:04:05.678901Z
 
 
@@ -62,13 +63,13 @@ class Watch:
 class Room:
     """A pipeline with two intakes, the second of which goes to two sinks."""
 
-    def __init__(self, **settings):
+    def __init__(self, finish=FINISH, select=None):
         self.stats = Stats(Ledger())
         self.ledger = self.stats.ledger
         self.first, self.second = Batcher(self.ledger), Batcher(self.ledger)
-        self.one = Intake("one", parse, (self.first,), IntakeStats("one"), Watch())
-        both = (self.first, self.second)
-        self.two = Intake("two", parse, both, IntakeStats("two"), Watch(), **settings)
+        one, both = (self.first,), (self.first, self.second)
+        self.one = Intake("one", parse, one, IntakeStats("one"), Watch(), FINISH, None)
+        self.two = Intake("two", parse, both, IntakeStats("two"), Watch(), finish, select)
         router = Router(keys={"k1": self.one, "k2": self.two}, bound={}, sources=[])
         key_name = KeyName("SEKOIA@53288", "intake_key")
         self.listener = ListenerStats("l")
@@ -296,3 +297,36 @@ def test_a_message_is_examined_for_what_is_new_when_the_watch_is_due(room):
     room.feed(keyed("k1", "bad"), keyed("k1", "more"), keyed("k2", "hello"), keyed("k3", "x"))
     assert room.one.watch.seen == ["bad"]
     assert room.two.watch.seen == ["hello"]
+
+
+def test_an_event_that_cannot_be_completed_is_forwarded_as_a_pipeline_error():
+    """Without what the settings ask for: that is what failed."""
+
+    def fail(_event):
+        raise KeyError("field")
+
+    room = Room(finish=finisher(add_fields=fail))
+    with structlog.testing.capture_logs() as logs:
+        room.feed(keyed("k2", "damaged"), keyed("k2", "bad"), keyed("k1", "good"))
+    assert [event["message"] for event in room.first.events] == ["damaged", "bad", "good"]
+    assert [event["event"]["kind"] for event in room.second.events] == ["pipeline_error"] * 2
+    assert room.second.events[0]["error"]["code"] == "internal"
+    assert "id" in room.second.events[0]["event"]
+    assert room.two.stats.parse_errors == {"internal": 2}
+    assert (room.two.stats.ok, room.two.stats.pipeline_error) == (0, 2)
+    assert "parser failed, please report it" in [line["event"] for line in logs]
+
+
+def test_an_event_whose_filter_fails_goes_everywhere():
+    """No copy is counted twice, or not at all."""
+
+    def select(_event, dropped):
+        dropped["filter:x"] += 1
+        raise KeyError("field")
+
+    room = Room(select=select)
+    with structlog.testing.capture_logs() as logs:
+        room.feed(keyed("k2", "hello"), keyed("k2", "hello"))
+    assert len(room.first.events) == len(room.second.events) == 2
+    assert room.ledger.dropped == {}
+    assert [line["event"] for line in logs] == ["filter failed, please report it"]

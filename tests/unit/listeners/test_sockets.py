@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-from collector.listeners.sockets import bind, keep_alive
+from collector.listeners.sockets import authority, bind, keep_alive, reachable
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
@@ -43,3 +43,17 @@ def test_keepalive_finds_dead_peers_within_minutes():
         options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
         assert connection.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
         assert [connection.getsockopt(socket.IPPROTO_TCP, o) for o in options] == [60, 15, 4]
+
+
+@pytest.mark.parametrize(
+    ("host", "address"), [("192.0.2.1", "192.0.2.1:80"), ("::1", "[::1]:80"), ("h", "h:80")]
+)
+def test_an_authority_is_host_and_port(host, address):
+    """IPv6 addresses stand in brackets."""
+    assert authority(host, 80) == address
+
+
+def test_what_listens_on_every_address_is_reached_by_loopback():
+    """Of the same family."""
+    hosts = ("0.0.0.0", "::", "192.0.2.1", "localhost")
+    assert [*map(reachable, hosts)] == ["127.0.0.1", "::1", "192.0.2.1", "localhost"]

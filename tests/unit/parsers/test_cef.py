@@ -256,6 +256,7 @@ class TestRepairs:
             ("0|V|P|1.0|100|Name|5|k=v", (repairs.CEF_PREFIX,)),
             ("\ufeff" + HEADER + "k=v", (repairs.BOM,)),
             ("\ufeff0|V|P|1.0|100|Name|5|k=v", (repairs.BOM, repairs.CEF_PREFIX)),
+            ("\n" + HEADER + "k=v", ()),
             (HEADER + "k=v\0", (repairs.NUL,)),
             ("\0" + HEADER + "k=v", (repairs.NUL,)),
             (HEADER + "\0k=v\0 l=2\n\0", (repairs.NUL,)),

@@ -182,6 +182,23 @@ def test_a_value_in_which_a_rule_finds_nothing_is_of_its_type():
     assert found(words, letters="e") == [("type", "letters")]
 
 
+def test_one_odd_message_makes_no_others_odd():
+    """And what has come as often as before is no news any more."""
+    words = vocabulary()
+    assert found(words, name=5) == []
+    assert found(words, name="a") == [("type", "name")]
+    for _ in range(3):
+        assert found(words, name="a") == []
+    assert [found(words, name=5) for _ in range(4)] == [[("type", "name")]] * 3 + [[]]
+
+
+def test_kinds_that_are_not_known_have_no_types_to_compare():
+    """Two new ones have nothing to do with one another."""
+    words = vocabulary()
+    for name in ("a", 5, "b"):
+        assert found(words, family="new", name=name) == [("family", "family=new")]
+
+
 def test_types_are_compared_within_one_kind_of_message():
     """Vendors use a name for different things in different kinds."""
     words = vocabulary()
