@@ -28,27 +28,66 @@ DEFAULT_PARTS: Final[tuple[Part, ...]] = ("received",)
 TIMESTAMP_RECEIVED: Final = "timestamp:received"
 """The tag of an event that is dated by its receipt."""
 
-FIELDS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
+
+class OwnField(NamedTuple):
+    """A field that the collector adds, not a parser.
+
+    Attributes:
+        type: the ECS type.
+        what: what it holds, in words.
+        condition: when it is there; empty if it always is.
+    """
+
+    type: str
+    what: str
+    condition: str = ""
+
+
+_NOT_PARSED: Final = "the message cannot be parsed"
+
+ALWAYS: Final[Mapping[str, OwnField]] = MappingProxyType(
     {
-        "syslog": {
-            "log.syslog.appname": "keyword",
-            "log.syslog.facility.code": "long",
-            "log.syslog.facility.name": "keyword",
-            "log.syslog.hostname": "keyword",
-            "log.syslog.msgid": "keyword",
-            "log.syslog.priority": "long",
-            "log.syslog.procid": "keyword",
-            "log.syslog.severity.code": "long",
-            "log.syslog.severity.name": "keyword",
-            "log.syslog.structured_data.*": "flattened",
-            "log.syslog.timestamp": "date",
-            "log.syslog.version": "keyword",
-        },
-        "received": {"event.created": "date"},
-        "source": {"log.source.address": "keyword"},
+        "@timestamp": OwnField(
+            "date", "time of receipt", "the message has no date, and timestamp_fallback is on"
+        ),
+        "error.code": OwnField("keyword", "reason", _NOT_PARSED),
+        "error.message": OwnField("match_only_text", "what is wrong", _NOT_PARSED),
+        "event.id": OwnField("keyword", "identity of the message"),
+        "event.kind": OwnField("keyword", "pipeline_error", _NOT_PARSED),
+        "message": OwnField("match_only_text", "text of the message", _NOT_PARSED),
+        "tags": OwnField("array of keyword", "what was repaired, cut or filled in", "there is any"),
     }
 )
-"""The fields of each part, with their ECS type. ECS has no `log.syslog.timestamp`."""
+"""What events can have whatever the envelope: also what stands for an unreadable message."""
+
+FIELDS: Final[Mapping[Part, Mapping[str, OwnField]]] = MappingProxyType(
+    {
+        "syslog": {
+            f"log.syslog.{name}": OwnField(kind, "from the syslog header", "envelope has syslog")
+            for name, kind in {
+                "appname": "keyword",
+                "facility.code": "long",
+                "facility.name": "keyword",
+                "hostname": "keyword",
+                "msgid": "keyword",
+                "priority": "long",
+                "procid": "keyword",
+                "severity.code": "long",
+                "severity.name": "keyword",
+                "structured_data.*": "flattened",
+                "timestamp": "date",
+                "version": "keyword",
+            }.items()
+        },
+        "received": {"event.created": OwnField("date", "time of receipt", "envelope has received")},
+        "source": {
+            "log.source.address": OwnField(
+                "keyword", "address of the sender", "envelope has source"
+            )
+        },
+    }
+)
+"""What each part adds. ECS has no `log.syslog.timestamp`."""
 
 # RFC 5424 section 6.2.1; facilities by the names that syslog.conf and rsyslog have for them.
 _FACILITIES: Final = (

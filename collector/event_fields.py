@@ -6,22 +6,17 @@ from typing import TYPE_CHECKING, Final
 
 from collector import envelope
 from collector.parsers import PARSERS, Profile
+from collector.parsers.paths import parents
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from collector.envelope import Part
 
-ALWAYS: Final = {
-    "@timestamp": "date",
-    "error.code": "keyword",
-    "error.message": "match_only_text",
-    "event.id": "keyword",
-    "event.kind": "keyword",
-    "message": "match_only_text",
-    "tags": "array of keyword",
-}
-"""What any event can have: what the collector adds, and what stands for an unreadable message."""
+ALWAYS: Final = {name: field.type for name, field in envelope.ALWAYS.items()}
+"""What any event can have, as `known_fields` returns it."""
+
+_OPEN: Final = ("array of object", "flattened", "object")  # types of fields that hold others
 
 
 def known_fields(parser: str, profile: Profile, parts: Collection[Part]) -> dict[str, str]:
@@ -41,7 +36,7 @@ def known_fields(parser: str, profile: Profile, parts: Collection[Part]) -> dict
     for rule in table.all_rows(profile):
         fields |= rule.fields
     for part in parts:
-        fields |= envelope.FIELDS[part]
+        fields |= {name: field.type for name, field in envelope.FIELDS[part].items()}
     return fields
 
 
@@ -53,17 +48,8 @@ def may_have(fields: Mapping[str, str], name: str) -> bool:
         name: a dotted name: of a field, of an object that holds some, or of something in a field
             whose names are not listed.
     """
-    return any(
-        name == field
-        or field.startswith(f"{name}.")
-        or (
-            name.startswith(f"{field.removesuffix('*').removesuffix('.')}.")
-            and _is_open(field, kind)
-        )
-        for field, kind in fields.items()
+    return (
+        name in fields
+        or any(field.startswith(f"{name}.") for field in fields)
+        or any(f"{parent}.*" in fields or fields.get(parent) in _OPEN for parent in parents(name))
     )
-
-
-def _is_open(field: str, kind: str) -> bool:
-    """Tell whether names stand below a field that are not listed."""
-    return field.endswith(".*") or kind in {"array of object", "flattened", "object"}

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
+from collector.describe.terminal import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -21,7 +23,8 @@ def show(entries: Iterable[Mapping[str, Any]], console: Console) -> None:
     """Print the entries of ``drift`` in `/api/status`, in their order.
 
     On a terminal that is a table. Elsewhere it is a line of names and a line for each entry, with
-    tabs in between, for other programs to read.
+    tabs in between, for other programs to read. Whoever answers for the daemon has no say over the
+    terminal.
 
     Args:
         entries: each with a value for every one of `COLUMNS`.
@@ -30,7 +33,7 @@ def show(entries: Iterable[Mapping[str, Any]], console: Console) -> None:
     Raises:
         KeyError: an entry lacks one of them.
     """
-    rows = [[_cell(entry[column]) for column in COLUMNS] for entry in entries]
+    rows = [[printable(str(entry[column])) for column in COLUMNS] for entry in entries]
     if rows and console.is_terminal:
         console.print(_table(rows))
         return
@@ -49,8 +52,3 @@ def _table(rows: Iterable[Iterable[str]]) -> Table:
     for row in rows:
         table.add_row(*map(Text, row))  # as Text: names may look like markup
     return table
-
-
-def _cell(value: Any) -> str:
-    """Write a value on one line; whoever answers for the daemon gets no say over the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in str(value))

@@ -10,13 +10,12 @@ from typing import Any, Final
 
 from collector.describe.fields import Origin
 from collector.parsers import Event, Profile, Vendor
-from collector.parsers.compiler import compile_tracer
-from collector.parsers.convert import keyword
-from collector.parsers.mapping import WHOLE_INPUT, Rule, Table
+from collector.parsers.compiler import Row, compile_tracer
+from collector.parsers.mapping import Rule
+from collector.parsers.paths import parents
 
 _MAX_DEPTH: Final = 16  # levels of a source that are looked at; tables read six at most
 _DEEPER: Final = "…"  # stands for what is nested deeper
-_FIRST: Final = "[0]"  # ends the name of a list in a path, for its first entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +118,9 @@ class Explainer:
             ParseError: the message is not what the vendor's parser reads.
         """
         text, fields, tags = self._vendor.decode(raw)
-        record = _Record(self._vendor.table, self._rows, text, fields)
+        record = _Record()
         event = self._trace(text, fields, record.note)
-        explained = tuple(record.explained())
+        explained = tuple(record.explained(event))
         repairs = tuple(dict.fromkeys((*tags, *repaired)))
         if repairs:
             event["tags"] = [*event.get("tags", ()), *repairs]
@@ -137,114 +136,44 @@ class Explainer:
         return Explanation(event, explained, tuple(unmapped), tuple(empty), repairs)
 
 
-@dataclass(frozen=True, slots=True)
-class _Made:
-    """What a row made: a value that is no object, and how."""
-
-    value: Any
-    sources: tuple[SourceField, ...]
-    origin: Origin
-
-
 class _Record:
-    """Repeats what a mapper does, assignment by assignment, and keeps who did it.
+    """Keeps by which row each field of an event was set, and from what."""
 
-    Args:
-        table: the table.
-        rows: those of its rows that read the message.
-        text: the text of the message.
-        fields: its fields.
-    """
+    def __init__(self) -> None:
+        self._made: dict[str, tuple[tuple[SourceField, ...], Origin]] = {}
 
-    def __init__(
-        self, table: Table, rows: Iterable[Rule], text: str, fields: dict[str, Any]
-    ) -> None:
-        self._flat = table.flat
-        # The compiler makes inferred rows anew, so an equal one is never taken for one of these.
-        self._reading_input = {id(rule) for rule in rows}
-        self._text = text
-        self._fields = fields
-        self._out: dict[str, Any] = {}  # the event, a `_Made` for each value
-
-    def note(self, rule: Rule, source: str) -> None:
-        """Take down an assignment; see `compiler.Note`."""
-        inferred = id(rule) not in self._reading_input
-        names: tuple[str, ...] = (source,)
-        if rule.constant is not None:
-            names = ()
-        elif rule.convert.joint:
-            names = rule.sources
-        values = [self._read(name, inferred=inferred) for name in names]
-        made = _made(
-            self._convert(rule, values, inferred=inferred),
-            tuple(
-                SourceField(name, _bounded(value))
-                for name, value in zip(names, values, strict=True)
-                if value is not None
-            ),
-            Origin.of(rule, inferred=inferred),
+    def note(self, row: Row, read: dict[str, Any], value: Any) -> None:
+        """Take down what a row does; see `compiler.Note`."""
+        rule, inferred = row
+        sources = tuple(
+            SourceField(name, _bounded(found)) for name, found in read.items() if found is not None
         )
-        *parents, key = rule.target.split(".")
-        branch = self._out
-        for parent in parents:
-            if not isinstance(branch.get(parent), dict):
-                branch[parent] = {}
-            branch = branch[parent]
+        made = sources, Origin.of(rule, inferred=inferred)
         if not rule.merges:
-            branch[key] = made
-        elif inferred:  # what is there stays
-            branch.update(made | branch)
-        else:
-            branch.update(made)
+            self._made[rule.target] = made
+            return
+        for key in value:
+            name = f"{rule.target.removesuffix('*')}{key}"
+            if not (inferred and name in self._made):  # what is there stays
+                self._made[name] = made
 
-    def _read(self, name: str, *, inferred: bool) -> Any:
-        if inferred:
-            return _values(_follow(self._out, name))
-        if name == WHOLE_INPUT:
-            return self._text
-        return self._fields.get(name) if self._flat else _follow(self._fields, name)
-
-    def _convert(self, rule: Rule, values: list[Any], *, inferred: bool) -> Any:
-        if rule.constant is not None:
-            return rule.constant
-        if rule.source == WHOLE_INPUT:
-            return self._text
-        if rule.convert is keyword and (inferred or self._flat):
-            return values[0]  # fits its field already
-        return rule.convert(*values)
-
-    def explained(self) -> Iterator[ExplainedField]:
-        """Yield the fields of the event with who made them."""
-        yield from _explained(self._out, "")
+    def explained(self, event: Event) -> Iterator[ExplainedField]:
+        """Yield the fields of the event with who made them, in the order they were set in."""
+        leaves: dict[str, list[tuple[str, Any]]] = {place: [] for place in self._made}
+        for name, value in _leaves(event):
+            place = next(place for place in (name, *parents(name)) if place in leaves)
+            leaves[place].append((name, value))
+        for place, (sources, origin) in self._made.items():
+            for name, value in leaves[place]:
+                yield ExplainedField(name, value, sources, origin)
 
 
-def _made(value: Any, sources: tuple[SourceField, ...], origin: Origin) -> Any:
-    if isinstance(value, dict):
-        return {key: _made(inner, sources, origin) for key, inner in value.items()}
-    return _Made([*value] if isinstance(value, tuple) else value, sources, origin)
-
-
-def _values(made: Any) -> Any:
-    if isinstance(made, dict):
-        return {key: _values(inner) for key, inner in made.items()}
-    return made.value if isinstance(made, _Made) else None
-
-
-def _explained(made: dict[str, Any], prefix: str) -> Iterator[ExplainedField]:
-    for key, inner in made.items():
+def _leaves(value: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, inner in value.items():
         if isinstance(inner, dict):
-            yield from _explained(inner, f"{prefix}{key}.")
+            yield from _leaves(inner, f"{prefix}{key}.")
         else:
-            yield ExplainedField(f"{prefix}{key}", inner.value, inner.sources, inner.origin)
-
-
-def _follow(value: Any, path: str) -> Any:
-    for step in path.split("."):
-        key = step.removesuffix(_FIRST)
-        value = value.get(key) if isinstance(value, dict) else None
-        if key != step:
-            value = value[0] if isinstance(value, list) and value else None
-    return value
+            yield f"{prefix}{key}", inner
 
 
 class _Rest:
@@ -287,7 +216,8 @@ class _Rest:
             return
         reason = self._reason(name) or reason
         if value is None or value in ("", [], {}):
-            self._empty.append(name)
+            if depth:  # the message itself has no name
+                self._empty.append(name)
         elif depth < _MAX_DEPTH and isinstance(value, dict):
             for key, inner in value.items():
                 path = f"{name}.{key}" if name else key

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from collector import envelope
-from collector.event_fields import ALWAYS
+from collector.describe.deviations import ECS_TYPES, deviation
 from collector.parsers import Profile, Vendor
 from collector.parsers.convert import Conversion, keyword
-from collector.parsers.deviations import ECS_TYPES, deviation
 from collector.parsers.mapping import Rule
 
 
@@ -86,31 +85,11 @@ def in_words(conversion: Conversion) -> str:
     return f"as {name}" if name == conversion.field_type else name
 
 
-_NOT_PARSED: Final = "the message cannot be parsed"
-_ALWAYS: Final[dict[str, tuple[str, ...]]] = {
-    "@timestamp": ("time of receipt", "the message has no date, and timestamp_fallback is on"),
-    "error.code": ("reason", _NOT_PARSED),
-    "error.message": ("what is wrong", _NOT_PARSED),
-    "event.id": ("identity of the message",),
-    "event.kind": ("pipeline_error", _NOT_PARSED),
-    "message": ("text of the message", _NOT_PARSED),
-    "tags": ("what was repaired, cut or filled in", "there is any"),
-}
-_PARTS: Final[dict[str, str]] = {
-    "syslog": "from the syslog header",
-    "received": "time of receipt",
-    "source": "address of the sender",
-}
-
-
 def _collector_fields() -> Iterator[tuple[str, str, Origin]]:
-    for name, field_type in ALWAYS.items():
-        what, *conditions = _ALWAYS[name]
-        yield name, field_type, Origin("collector", conversion=what, conditions=tuple(conditions))
-    for part, types in envelope.FIELDS.items():
-        origin = Origin("collector", conversion=_PARTS[part], conditions=(f"envelope has {part}",))
-        for name, field_type in types.items():
-            yield name, field_type, origin
+    for fields in (envelope.ALWAYS, *envelope.FIELDS.values()):
+        for name, (field_type, what, condition) in fields.items():
+            conditions = (condition,) if condition else ()
+            yield name, field_type, Origin("collector", conversion=what, conditions=conditions)
 
 
 COLLECTOR_FIELDS: Final = tuple(_collector_fields())
@@ -157,8 +136,7 @@ def _covers(constant: Rule, rule: Rule) -> bool:
     """Tell whether a rule's condition holds only where that of a constant does."""
     if constant.when is None or constant.when == rule.when:
         return True
-    alternatives = str(constant.when).split(" or ") if constant.when.joined_by == "or" else ()
-    return rule.when is not None and str(rule.when) in alternatives
+    return rule.when in constant.when.alternatives
 
 
 def _field(name: str, entries: list[tuple[str, Origin]]) -> Field:

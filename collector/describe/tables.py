@@ -17,6 +17,7 @@ from rich.text import Text
 
 from collector.describe.explanation import ExplainedField, Explanation
 from collector.describe.fields import Field, Origin
+from collector.describe.terminal import cut, printable
 
 _PLAIN_WIDTH: Final = 200  # columns where there is no terminal: files and pipes want whole names
 _NARROWEST_VALUE: Final = 20  # columns; between these a value gets a quarter of the width
@@ -132,20 +133,10 @@ def _table(*titles: str, value_width: int = 0) -> Table:
 
 
 def _text(text: str, style: str = "") -> Text:
-    return Text(_printable(text), style)
+    return Text(printable(text), style)
 
 
 def _value(value: Any) -> Text:
     """Write a value in one line, cut to 60 characters; its column may cut it further."""
     text = value if isinstance(value, str) else orjson.dumps(value).decode()
-    shown = _printable(text[: _WIDEST_VALUE + 1])
-    return Text(shown if len(shown) <= _WIDEST_VALUE else f"{shown[: _WIDEST_VALUE - 1]}…")
-
-
-def _printable(text: str) -> str:
-    if text.isprintable():
-        return text
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
+    return Text(cut(text, _WIDEST_VALUE))

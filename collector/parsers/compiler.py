@@ -11,36 +11,49 @@ The source can be read (`write_source`) and stands in `linecache`, so that trace
 import keyword as python_keyword
 import linecache
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import groupby
+from dataclasses import dataclass
+from itertools import chain, groupby
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from collector.parsers.base import Event, Profile
 from collector.parsers.conditions import NAMESPACE, Condition, Read
 from collector.parsers.convert import keyword
-from collector.parsers.grouping import EVERYWHERE, Block, blocks, parents
+from collector.parsers.grouping import EVERYWHERE, Block, blocks
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table
+from collector.parsers.paths import FIRST, first, parents
 
 Mapper = Callable[[str, dict[str, Any]], Event]
 """Takes the message text and its fields; returns the event. It never raises."""
 
-Note = Callable[[Rule, str], None]
-"""Is told of each field that is set: by which rule, and from which of its sources."""
+
+class Row(NamedTuple):
+    """A row of a table that runs.
+
+    Attributes:
+        rule: the row.
+        inferred: it reads the output.
+    """
+
+    rule: Rule
+    inferred: bool
+
+
+Note = Callable[[Row, dict[str, Any], Any], None]
+"""Is told of each row that sets something, just before it does: which row it is, what it reads, by
+source, and the value it yields; that is a dict of several fields where the rule `merges`."""
 
 Tracer = Callable[[str, dict[str, Any], Note], Event]
 """A `Mapper` that says what it does."""
 
+_Use = tuple[int, str]
+"""The number of a block, or `EVERYWHERE`, and the dotted path of a field that it reads or sets."""
+
 _NO_FIELDS: Final[dict[str, Any]] = {}  # stands for what should be an object and is not
-_FIRST: Final = "[0]"  # ends the name of a list in a path, for its first entry
-
-
-def _first(value: Any) -> Any:
-    return value[0] if isinstance(value, list) and value else None
-
-
 _NAMESPACE: Final[Mapping[str, Any]] = MappingProxyType(
-    {**NAMESPACE, "NO_FIELDS": _NO_FIELDS, "first": _first}
+    {**NAMESPACE, "NO_FIELDS": _NO_FIELDS, "first": first}
 )
 
 
@@ -54,28 +67,30 @@ def compile_table(table: Table, profile: Profile) -> Mapper:
 
 
 def compile_tracer(table: Table, profile: Profile) -> Tracer:
-    """Turn a table into a function that also says which rule set which field.
+    """Turn a table into a function that also says which row set which field, and from what.
 
     It is the function of `compile_table` with a line added to each assignment: what it tells is
-    what happened.
+    what happens.
     """
     return cast("Tracer", _compile(_Function(table, profile, traced=True)))
-
-
-def _compile(function: "_Function") -> Callable[..., Event]:
-    for prepare in function.preparations:
-        prepare()
-    source = function.write()
-    filename = _remember(f"<mapping {function.title}>", source)
-    namespace = {"__name__": __name__, **_NAMESPACE, **function.conversions}
-    namespace["RULES"] = function.noted
-    exec(compile(source, filename, "exec"), namespace)  # noqa: S102 - our own tables, no input
-    return cast("Callable[..., Event]", namespace[function.name])
 
 
 def write_source(table: Table, profile: Profile) -> str:
     """Write the function that `compile_table` makes of a table, for people to read."""
     return _Function(table, profile).write()
+
+
+def _compile(function: "_Function") -> Callable[..., Event]:
+    for conversion in function.conversions:
+        if conversion.prepare:
+            conversion.prepare()
+    source = function.write()
+    filename = _remember(f"<mapping {function.title}>", source)
+    namespace = {"__name__": __name__, **_NAMESPACE, "RULES": [*function.rows]}
+    for conversion, name in function.conversions.items():
+        namespace[name] = conversion.function
+    exec(compile(source, filename, "exec"), namespace)  # noqa: S102 - our own tables, no input
+    return cast("Callable[..., Event]", namespace[function.name])
 
 
 def _remember(filename: str, source: str) -> str:
@@ -88,22 +103,6 @@ def _remember(filename: str, source: str) -> str:
             return candidate
         number += 1
         candidate = f"{filename[:-1]} {number}>"
-
-
-def _branches(uses: Iterable[tuple[int, str]]) -> dict[str, int]:
-    """Find the dicts on the way to some paths.
-
-    Args:
-        uses: home of a group and a dotted path it uses.
-
-    Returns:
-        Each parent path with the only home it is used in, else `EVERYWHERE`; parents first.
-    """
-    homes: dict[str, int] = {}
-    for home, path in uses:
-        for parent in parents(path):
-            homes[parent] = home if homes.get(parent, home) == home else EVERYWHERE
-    return dict(sorted(homes.items()))
 
 
 class _Names:
@@ -123,8 +122,69 @@ class _Names:
         return name
 
 
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """The input or the output: where its fields are found.
+
+    Attributes:
+        root: the variable that holds all.
+        names: the variable of each dict inside it that has one; the outer ones first.
+        homes: the only block that uses it, else `EVERYWHERE`.
+        checked: the values that are there fit their fields, and there are no lists of objects.
+    """
+
+    root: str
+    names: dict[str, str]
+    homes: dict[str, int]
+    checked: bool
+
+    def place(self, path: str) -> tuple[str, str]:
+        """Return the variable that holds a field, and the field's key in it."""
+        parent, _, key = path.rpartition(".")
+        return (self.names[parent], key) if parent in self.names else (self.root, path)
+
+    def get(self, path: str, absent: str = "None") -> str:
+        """Write the expression that reads a field; see `Read`."""
+        if path == WHOLE_INPUT:
+            return "text"
+        holder, key = self.place(path)
+        if key.endswith(FIRST) and not self.checked:
+            return f"first({holder}.get({key.removesuffix(FIRST)!r}))"
+        default = "" if absent == "None" else f", {absent}"
+        return f"{holder}.get({key!r}{default})"
+
+    def at(self, home: int) -> list[tuple[str, str]]:
+        """List the dicts that have this home, with their variables."""
+        return [(path, name) for path, name in self.names.items() if self.homes[path] == home]
+
+
+def _homes(uses: Iterable[_Use]) -> dict[str, int]:
+    """Find the dicts on the way to what is used.
+
+    Returns:
+        Each dict by its path with the only block it is used in, else `EVERYWHERE`; the outer ones
+        first.
+    """
+    homes: dict[str, int] = {}
+    for home, path in uses:
+        for parent in parents(path):
+            homes[parent] = home if homes.get(parent, home) == home else EVERYWHERE
+    return dict(sorted(homes.items()))
+
+
+def _worthwhile(
+    homes: dict[str, int], written: Iterable[_Use], read: Iterable[_Use]
+) -> dict[str, int]:
+    """Leave out the dicts that hold one field and are not read: they are written around it."""
+    targets = {target for _, target in written}
+    count = Counter(parent for target in targets for parent in parents(target))
+    kept = {target.removesuffix(".*") for target in targets if target.endswith(".*")}
+    kept |= {parent for _, path in read for parent in parents(path)}
+    return {path: home for path, home in homes.items() if count[path] > 1 or path in kept}
+
+
 class _Function:
-    """The function of one table and profile, on its way to being written.
+    """The function of one table and profile, ready to be written.
 
     A branch is a dict inside the input or the output. Each is a local variable, fetched or made
     once: in the group of rules that alone uses it, otherwise at the start of the function.
@@ -132,88 +192,54 @@ class _Function:
     Attributes:
         title: what it is made of.
         name: the name of the function.
-        conversions: the globals it calls.
-        preparations: what is to be done before it is called.
-        noted: the rules that a traced function tells of, by number.
+        conversions: what it calls, with the names of these globals.
+        rows: the rows that a traced function tells of, with their numbers.
     """
 
     def __init__(self, table: Table, profile: Profile, *, traced: bool = False) -> None:
         self.title = f"{table.name} {profile}{' traced' if traced else ''}"
         self._docstring = f"Table {table.name}, profile {profile}."
-        self._flat = table.flat
         self._traced = traced
-        self.noted: list[Rule] = []
-        _check_targets({field for rule in table.all_rows(profile) for field in rule.fields})
         self._blocks = blocks(table, profile)
+        rows = dict.fromkeys(
+            Row(rule, block.inferred) for block in self._blocks for rule in block.rules
+        )
+        self.rows = {row: number for number, row in enumerate(rows)}
+        _check_targets({field for rule, _ in rows for field in rule.fields})
 
         names = _Names()
         self.name = names.new(f"map_{table.name}_{profile}")
-        self._names = names
-        self._bind_conversions()
-        self._inputs = {} if table.flat else _branches(self._input_uses())
-        self._outputs = self._worthwhile(_branches(self._output_uses()))
-        self._input_names = {path: names.new(f"fields_{path}") for path in self._inputs}
-        self._output_names = {path: names.new(path) for path in self._outputs}
-        self._deciding: dict[str, str] = {}
-
-    def _bind_conversions(self) -> None:
-        used = {
-            rule.convert: None
-            for block in self._blocks
-            for group in block.groups
-            for rule in group.rules
-        }
-        self._conversion_names = {
-            conversion: self._names.new(conversion.function.__name__) for conversion in used
-        }
         self.conversions = {
-            name: conversion.function for conversion, name in self._conversion_names.items()
+            conversion: names.new(conversion.function.__name__)
+            for conversion in dict.fromkeys(rule.convert for rule, _ in rows)
         }
-        self.preparations = [conversion.prepare for conversion in used if conversion.prepare]
-
-    def _input_uses(self) -> Iterator[tuple[int, str]]:
+        read: list[_Use] = []
+        read_again: list[_Use] = []
+        written: list[_Use] = []
         for index, block in enumerate(self._blocks):
-            if not block.inferred:
-                yield from block.source_uses(index)
-
-    def _output_uses(self) -> Iterator[tuple[int, str]]:
-        for index, block in enumerate(self._blocks):
-            yield from block.target_uses(index)
-            if block.inferred:
-                yield from block.source_uses(index)
-
-    def _worthwhile(self, branches: dict[str, int]) -> dict[str, int]:
-        """Leave out the output branches that hold one field only: those are written in place."""
-        fields: dict[str, set[str]] = {branch: set() for branch in branches}
-        for _, path in self._output_uses():
-            for parent in parents(path):
-                fields[parent].add(path)
-                if path.endswith(".*"):
-                    fields[parent].add(f"{path} and more")
-        read = {
-            parent
-            for block in self._blocks
-            if block.inferred
-            for _, path in block.source_uses(0)
-            for parent in parents(path)
-        }
-        return {
-            branch: home
-            for branch, home in branches.items()
-            if len(fields[branch]) > 1 or branch in read
-        }
+            (read_again if block.inferred else read).extend(block.source_uses(index))
+            written.extend(block.target_uses(index))
+        homes = {} if table.flat else _homes(read)
+        variables = {path: names.new(f"fields_{path}") for path in homes}
+        self._input = _Side("fields", variables, homes, checked=table.flat)
+        homes = _worthwhile(_homes([*written, *read_again]), written, read_again)
+        variables = {path: names.new(path) for path in homes}
+        self._output = _Side("out", variables, homes, checked=True)
+        self._names = names
+        self._deciding: dict[str, str] = {}
+        for block in self._blocks:
+            if block.when and not block.inferred:
+                block.when.write(self._decide)  # which names the variables
 
     def write(self) -> str:
         """Write the whole function."""
-        rows = [
-            line for index, block in enumerate(self._blocks) for line in self._block(index, block)
-        ]
+        blocks = (self._block(index, block) for index, block in enumerate(self._blocks))
         body = [
             f'"""{self._docstring}"""',
             "out = {}",
             *self._open(EVERYWHERE),
-            *(f"{name} = {self._get(path)}" for path, name in self._deciding.items()),
-            *rows,
+            *(f"{name} = {self._input.get(path)}" for path, name in self._deciding.items()),
+            *chain.from_iterable(blocks),
             *self._close(EVERYWHERE),
             "return out",
         ]
@@ -222,81 +248,80 @@ class _Function:
 
     def _open(self, home: int) -> Iterator[str]:
         """Fetch the input branches and make the output branches that have this home."""
-        for path, name in self._input_names.items():
-            if self._inputs[path] == home:
-                yield f"{name} = {self._get(path)}"
-                yield f"if type({name}) is not dict:"
-                yield f"    {name} = NO_FIELDS"
-        for path, name in self._output_names.items():
-            if self._outputs[path] == home:
-                yield f"{name} = {{}}"
+        for path, name in self._input.at(home):
+            yield f"{name} = {self._input.get(path)}"
+            yield f"if type({name}) is not dict:"
+            yield f"    {name} = NO_FIELDS"
+        for _, name in self._output.at(home):
+            yield f"{name} = {{}}"
 
     def _close(self, home: int) -> Iterator[str]:
         """Put the output branches that hold something into their parents, the innermost first."""
-        for path, name in reversed(self._output_names.items()):
-            if self._outputs[path] == home:
-                yield f"if {name}:"
-                yield f"    {self._assign(path, name)}"
+        for path, name in reversed(self._output.at(home)):
+            yield f"if {name}:"
+            yield f"    {self._assign(path, name)}"
 
     def _block(self, index: int, block: Block) -> Iterator[str]:
+        side = self._output if block.inferred else self._input
         body = [*self._open(index)]
         for when, rules in block.parts():
-            read = self._get_output if block.inferred else self._get
-            body += _under(when, read, self._group(rules, inferred=block.inferred))
+            body += _under(when, side.get, self._group(rules, side))
         body += self._close(index)
-        yield from _under(block.when, self._get_output if block.inferred else self._decide, body)
+        yield from _under(block.when, side.get if block.inferred else self._decide, body)
 
-    def _group(self, group: list[Rule], *, inferred: bool) -> Iterator[str]:
-        for _, rules in groupby(group, key=lambda rule: (rule.target, rule.convert)):
-            yield from self._rules([*rules], inferred=inferred)
+    def _decide(self, path: str, absent: str = "None") -> str:
+        """Return what a condition compares: a variable, since others ask for the field too."""
+        if absent != "None":
+            return self._input.get(path, absent)
+        if path not in self._deciding:
+            self._deciding[path] = self._names.new(path)
+        return self._deciding[path]
 
-    def _rules(self, rules: list[Rule], *, inferred: bool) -> Iterator[str]:
+    def _group(self, group: list[Rule], side: _Side) -> Iterator[str]:
+        """Write the lines of rules that read one side, under one condition."""
+        for (_, convert), rules in groupby(group, key=lambda rule: (rule.target, rule.convert)):
+            if convert.joint:
+                yield from self._joint([*rules], side)
+                continue
+            for rule in rules:
+                if rule.constant is not None:
+                    constant = rule.constant if isinstance(rule.constant, str) else [*rule.constant]
+                    yield from self._set(rule, repr(constant), side)
+                elif rule.source == WHOLE_INPUT:
+                    yield from self._set(rule, "text", side, WHOLE_INPUT)
+                else:
+                    # The first source that yields a value counts: it is written last.
+                    for path in reversed(rule.sources):
+                        yield from self._copy(rule, path, side)
+
+    def _joint(self, rules: list[Rule], side: _Side) -> Iterator[str]:
         """Write the lines of neighbours with the same target and conversion."""
-        if rules[0].convert.joint:
-            yield from self._joint(rules, inferred=inferred)
-            return
-        for rule in rules:
-            if rule.constant is not None:
-                constant = rule.constant if isinstance(rule.constant, str) else [*rule.constant]
-                yield from self._set(rule, repr(constant), "")
-            elif rule.source == WHOLE_INPUT:
-                yield from self._set(rule, "text", WHOLE_INPUT)
-            else:
-                # The first source that yields a value counts: it is written last.
-                for path in reversed(rule.sources):
-                    yield from self._copy(rule, path, inferred=inferred)
-
-    def _joint(self, rules: list[Rule], *, inferred: bool) -> Iterator[str]:
-        read = self._get_output if inferred else self._get
         calls = [
-            f"(value := {self._conversion_names[rule.convert]}"
-            f"({', '.join(read(path) for path in rule.sources)})) is not None"
+            f"(value := {self.conversions[rule.convert]}"
+            f"({', '.join(map(side.get, rule.sources))})) is not None"
             for rule in rules
         ]
         if self._traced or rules[0].merges:  # each of them may set fields
             for rule, call in zip(rules, calls, strict=True):
-                source = "; ".join(rule.sources)
                 yield f"if {call}:"
-                yield from _indent(self._set(rule, "value", source, keeping=inferred))
+                yield from _indent(self._set(rule, "value", side, *rule.sources))
         else:
             # The last one that yields a value counts: it is tried first.
             yield f"if {' or '.join(reversed(calls))}:"
-            yield from _indent(self._set(rules[0], "value", ""))
+            yield f"    {self._assign(rules[0].target, 'value')}"
 
-    def _copy(self, rule: Rule, path: str, *, inferred: bool) -> Iterator[str]:
+    def _copy(self, rule: Rule, path: str, side: _Side) -> Iterator[str]:
         """Write the lines for one source."""
-        holder, key = self._output_place(path) if inferred else self._input_place(path)
-        value = f"{holder}[{key!r}]"
-        conversion = self._conversion_names[rule.convert]
-        if inferred or self._flat:  # what is there fits its field
-            if rule.convert is keyword:
-                yield f"if {key!r} in {holder}:"
-            else:
-                yield f"if {key!r} in {holder} and (value := {conversion}({value})) is not None:"
-                value = "value"
-            yield from _indent(self._set(rule, value, path, keeping=inferred))
+        holder, key = side.place(path)
+        there, value = f"{key!r} in {holder}", f"{holder}[{key!r}]"
+        conversion = self.conversions[rule.convert]
+        if side.checked:
+            copied = rule.convert is keyword
+            test = "" if copied else f" and (value := {conversion}({value})) is not None"
+            yield f"if {there}{test}:"
+            yield from _indent(self._set(rule, value if copied else "value", side, path))
             return
-        yield f"if {key!r} in {holder} and (value := {value}) is not None:"
+        yield f"if {there} and (value := {value}) is not None:"
         if rule.convert is keyword:
             # Nearly always a text, which is worth a line: it spares the call.
             yield "    if type(value) is not str:"
@@ -304,67 +329,27 @@ class _Function:
             yield "    if value:"
         else:
             yield f"    if (value := {conversion}(value)) is not None:"
-        yield from _indent(_indent(self._set(rule, "value", path)))
+        yield from _indent(_indent(self._set(rule, "value", side, path)))
 
-    def _decide(self, path: str, absent: str = "None") -> str:
-        """Return what a condition compares: a variable, since others ask for the field too."""
-        if absent != "None":
-            return self._get(path, absent)
-        if path not in self._deciding:
-            self._deciding[path] = self._names.new(path)
-        return self._deciding[path]
-
-    def _get(self, path: str, absent: str = "None") -> str:
-        holder, key = self._input_place(path)
-        if key.endswith(_FIRST):
-            return f"first({holder}.get({key.removesuffix(_FIRST)!r}))"
-        return _get(holder, key, absent)
-
-    def _get_output(self, path: str, absent: str = "None") -> str:
-        return _get(*self._output_place(path), absent)
-
-    def _input_place(self, path: str) -> tuple[str, str]:
-        """Return the variable that holds an input field, and the field's key in it."""
-        if self._flat:
-            return "fields", path
-        parent, _, key = path.rpartition(".")
-        return self._input_names[parent] if parent else "fields", key
-
-    def _output_place(self, path: str) -> tuple[str, str]:
-        """Return the variable that holds an output field, and the field's key in it."""
-        parent, _, key = path.rpartition(".")
-        return self._output_names[parent] if parent else "out", key
-
-    def _set(
-        self, rule: Rule, expression: str, source: str, *, keeping: bool = False
-    ) -> Iterator[str]:
-        """Write how a rule sets its field, or its fields, of which `keeping` leaves those there."""
+    def _set(self, rule: Rule, expression: str, side: _Side, *sources: str) -> Iterator[str]:
+        """Write how a rule sets its field, or its fields; inferred ones that are there stay."""
+        inferred = side is self._output
+        if self._traced:
+            read = ", ".join(f"{path!r}: {side.get(path)}" for path in sources)
+            number = self.rows[Row(rule, inferred)]
+            yield f"note(RULES[{number}], {{{read}}}, {expression})"
         if rule.merges:
-            branch = self._output_names[rule.target.removesuffix(".*")]
-            yield (
-                f"{branch} = {expression} | {branch}"
-                if keeping
-                else f"{branch}.update({expression})"
-            )
+            into = self._output.names[rule.target.removesuffix(".*")]
+            yield f"{into} = {expression} | {into}" if inferred else f"{into}.update({expression})"
         else:
             yield self._assign(rule.target, expression)
-        if self._traced:
-            yield f"note(RULES[{len(self.noted)}], {source!r})"
-            self.noted.append(rule)
 
     def _assign(self, target: str, expression: str) -> str:
         """Write the assignment; a branch of one field is written around its value."""
         parent, _, key = target.rpartition(".")
-        if not parent:
-            return f"out[{key!r}] = {expression}"
-        if parent in self._output_names:
-            return f"{self._output_names[parent]}[{key!r}] = {expression}"
-        return self._assign(parent, f"{{{key!r}: {expression}}}")
-
-
-def _get(holder: str, key: str, absent: str) -> str:
-    default = "" if absent == "None" else f", {absent}"
-    return f"{holder}.get({key!r}{default})"
+        if parent and parent not in self._output.names:
+            return self._assign(parent, f"{{{key!r}: {expression}}}")
+        return f"{self._output.names.get(parent, 'out')}[{key!r}] = {expression}"
 
 
 def _check_targets(fields: set[str]) -> None:

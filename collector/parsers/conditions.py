@@ -34,7 +34,7 @@ class Condition:
             `NAMESPACE` holds.
         compared: the values that fields are compared with, as (path, value).
         joined_by: what holds the text together at its outermost level.
-        parts: the conditions that ``&`` joined; none for any other condition.
+        parts: the conditions that ``&`` or ``|`` joined; none for any other condition.
     """
 
     text: str
@@ -50,12 +50,22 @@ class Condition:
     @property
     def first(self) -> "Condition":
         """What is decided first: the first part, or the condition itself."""
-        return self.parts[0] if self.parts else self
+        return self._split("and")[0]
 
     @property
     def rest(self) -> "Condition | None":
         """What is left to decide then."""
-        return reduce(and_, self.parts[1:]) if self.parts else None
+        further = self._split("and")[1:]
+        return reduce(and_, further) if further else None
+
+    @property
+    def alternatives(self) -> tuple["Condition", ...]:
+        """Any of which is enough; the condition itself where there is only one."""
+        return self._split("or")
+
+    def _split(self, joined_by: Literal["and", "or"]) -> tuple["Condition", ...]:
+        """Return the parts that are joined in this way."""
+        return self.parts if self.parts and self.joined_by == joined_by else (self,)
 
     def __or__(self, other: "Condition") -> "Condition":
         return Condition(
@@ -64,6 +74,7 @@ class Condition:
             lambda read: f"{self.write(read)} or {other.write(read)}",
             self.compared + other.compared,
             "or",
+            self.alternatives + other.alternatives,
         )
 
     def __and__(self, other: "Condition") -> "Condition":
@@ -78,17 +89,15 @@ class Condition:
             lambda read: both(self.write(read), other.write(read)),
             self.compared + other.compared,
             "and",
-            (self.parts or (self,)) + (other.parts or (other,)),
+            self._split("and") + other._split("and"),
         )
 
 
 def equals(path: str, value: str | int) -> Condition:
-    """The field has exactly this value."""
+    """The field has exactly this value; a number may be written as text."""
+    found = f"in ({value}, '{value}')" if isinstance(value, int) else f"== {value!r}"
     return Condition(
-        f"{path}={value}",
-        (path,),
-        lambda read: f"{read(path)} == {value!r}",
-        ((path, value),),
+        f"{path}={value}", (path,), lambda read: f"{read(path)} {found}", ((path, value),)
     )
 
 

@@ -20,9 +20,11 @@ import orjson
 _LONG_MIN: Final = -(2**63)
 _LONG_MAX: Final = 2**63 - 1
 _SAFE_DIGITS: Final = 18  # any number of so many digits fits in 64 bits
-_WHOLE_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*")
+# In ASCII, `\s` is what int() and float() pass over; otherwise U+001C to U+001F are among it.
+_WHOLE_NUMBER: Final = re.compile(r"\s*[+-]?[0-9]{1,19}\s*", re.ASCII)
 _DECIMAL_NUMBER: Final = re.compile(
-    r"\s*[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?\s*"
+    r"\s*[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})(?:[eE][+-]?[0-9]{1,3})?\s*",
+    re.ASCII,
 )
 _KEYWORD_BITS: Final = 64  # integers beyond are no identifier, and slow to write in decimal
 _DATE_CHARACTERS: Final = 40  # YYYY-MM-DDTHH:MM:SS.fffffffff+HH:MM:SS and room
@@ -197,7 +199,7 @@ def iso_date(value: Any) -> str | None:
     if not isinstance(value, str) or len(value) > _DATE_CHARACTERS:
         return None
     try:
-        moment = datetime.fromisoformat(value)
+        moment = datetime.fromisoformat(value.upper())  # RFC 3339 allows `t` and `z` as well
         if moment.tzinfo is not None and moment.tzinfo is not UTC:
             moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):

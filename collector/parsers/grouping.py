@@ -11,7 +11,8 @@ from typing import Final
 
 from collector.parsers.base import Profile
 from collector.parsers.conditions import Condition
-from collector.parsers.mapping import Rule, Table, includes
+from collector.parsers.mapping import Rule, Table
+from collector.parsers.paths import includes, parents
 
 EVERYWHERE: Final = -1
 """The home of what is used in more than one block."""
@@ -53,6 +54,11 @@ class Block:
         for group in self.groups:
             yield group.when.rest if group.when and len(self.groups) > 1 else None, group.rules
 
+    @property
+    def rules(self) -> Iterator[Rule]:
+        """The rules of all groups."""
+        return (rule for group in self.groups for rule in group.rules)
+
     def takes(self, group: Group) -> bool:
         """Tell whether a group that comes next may join."""
         last = self.groups[-1]
@@ -77,9 +83,8 @@ class Block:
 
     def target_uses(self, number: int) -> Iterator[tuple[int, str]]:
         """Yield the fields the block writes, with its home."""
-        for group in self.groups:
-            for rule in group.rules:
-                yield self._home(number), rule.target
+        for rule in self.rules:
+            yield self._home(number), rule.target
 
     def _home(self, number: int) -> int:
         return EVERYWHERE if self.when is None else number
@@ -145,10 +150,3 @@ def _gather_inferred(rules: Iterable[Rule]) -> list[Group]:
             groups.append(Group(rule.when, inferred=True, rules=[]))
         groups[-1].rules.append(rule)
     return groups
-
-
-def parents(path: str) -> Iterator[str]:
-    """Yield ``a.b`` and ``a`` of ``a.b.c``."""
-    while parent := path.rpartition(".")[0]:
-        yield parent
-        path = parent

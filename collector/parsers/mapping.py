@@ -10,13 +10,14 @@ A table is a tuple of `Rule`, in the order of the mapping specification:
 `compiler` turns a table into a function; nothing here runs for a message.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from collector.parsers.base import Profile
 from collector.parsers.conditions import Condition
 from collector.parsers.convert import Conversion, keyword
+from collector.parsers.paths import includes
 
 WHOLE_INPUT: Final = "(whole input)"
 """The source of a rule that copies the message text."""
@@ -132,11 +133,6 @@ class Table:
     def all_rows(self, profile: Profile) -> list[Rule]:
         """List the rows of a profile, those that read the output last."""
         return [*self.rows(profile), *self.inferred_rows(profile)]
-
-
-def includes(fields: Collection[str], name: str) -> bool:
-    """Tell whether a field is among some, of which those that end in ``.*`` stand for more."""
-    return name in fields or f"{name.rpartition('.')[0]}.*" in fields
 
 
 def under(when: Condition, *rules: Rule) -> tuple[Rule, ...]:

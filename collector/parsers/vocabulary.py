@@ -11,6 +11,7 @@ from itertools import islice
 from types import NoneType
 from typing import Any, Final, Literal, NamedTuple
 
+from collector.parsers import paths
 from collector.parsers.base import PROFILES
 from collector.parsers.convert import Conversion, keyword, keywords
 from collector.parsers.mapping import WHOLE_INPUT, Rule
@@ -39,7 +40,6 @@ JSON_TYPES: Final = {
 # Values that stand for none; they have no type.
 _NOTHING: Final[tuple[Any, ...]] = (None, "", "-", "None", [], {})
 _TYPES: Final = {"long", "float", "boolean", "date", "ip", "array of ip"}  # of fields, in ECS
-_FIRST: Final = "[0]"  # ends the name of a list in a path, for its first entry
 
 FindingKind = Literal["field", "type", "family"]
 """A field never heard of, a known one with a value of another type, an unknown kind of message."""
@@ -87,8 +87,8 @@ class _Known:
 
     def step(self, name: str) -> "_Known":
         """Return what is known of a field below, or of the first entry; now it is known."""
-        if name == _FIRST:
-            self.first = self.first or _Known(f"{self.path}{_FIRST}")
+        if name == paths.FIRST:
+            self.first = self.first or _Known(f"{self.path}{paths.FIRST}")
             return self.first
         return self.below.setdefault(name, _Known(self.path_of(name)))
 
@@ -282,7 +282,7 @@ class Vocabulary:
         return known
 
     def _steps(self, path: str) -> list[str]:
-        return [path] if self._flat else path.replace(_FIRST, f".{_FIRST}").split(".")
+        return [path] if self._flat else paths.steps(path)
 
 
 def _check(known: _Known, value: Any, types: _Types) -> Finding | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, Final
 
+from collector.parsers.paths import parents
 from collector.settings.kinds import FIELD_NAME, Kind, KindError
 from collector.settings.problems import Problem, joined, kind_of, shown
 
@@ -105,12 +106,6 @@ CONSTANT_FIELDS: Final = Kind(
     lambda fields: fields,
 )
 """Constant fields, read as nested dicts."""
-
-
-def parents(name: str) -> Iterator[str]:
-    """Yield the names of the objects that hold a field: `a.b` and `a` of `a.b.c`."""
-    while name := name.rpartition(".")[0]:
-        yield name
 
 
 def _leaves(written: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

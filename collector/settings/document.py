@@ -27,6 +27,9 @@ _TIMESTAMP_TAG = "tag:yaml.org,2002:timestamp"
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _TEXT_TAG = "tag:yaml.org,2002:str"
 
+# Octal numbers and those to the base of 60: hardly ever meant by whoever writes 0123 or 12:30.
+_NO_NUMBER = re.compile(r"[-+]?(?:0[0-9_]+|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)$")
+
 # PyYAML quotes words of the file in its messages, and such a word can be (part of) a secret that
 # was written without quotes, as in `token: *secret`. Characters and names of tokens are shown.
 _QUOTED = re.compile(r""" ?(?:'(?P<word>[^']*)'|"[^"]*")""")
@@ -88,9 +91,13 @@ def read_mapping(text: str, source: str) -> dict[str, Any]:
 class _Loader(yaml.SafeLoader):
     """Safe loading with bounds, without tags, keys as text, and duplicate keys found."""
 
-    # Without timestamps: a date that is written as a text stays that text.
+    # Without timestamps: a date that is written as a text stays that text. So does what YAML 1.1
+    # alone takes for a number. The first pattern that matches decides.
     yaml_implicit_resolvers = {  # noqa: RUF012 - PyYAML declares it so
-        first: [(tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP_TAG]
+        first: [
+            *([(_TEXT_TAG, _NO_NUMBER)] if first in "+-0123456789" else []),
+            *((tag, pattern) for tag, pattern in resolvers if tag != _TIMESTAMP_TAG),
+        ]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 

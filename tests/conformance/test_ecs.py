@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
+from collector.describe.deviations import DEVIATIONS, OWN_NAMES
 from collector.describe.fields import list_fields
 from collector.describe.reference import component_template
 from collector.parsers import PARSERS, PROFILES, build
-from collector.parsers.deviations import DEVIATIONS, OWN_NAMES
 from tests.field_types import misfits
 from tests.support import SHARED
 

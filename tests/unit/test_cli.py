@@ -487,6 +487,19 @@ def test_output_that_nobody_takes_ends_the_command(target):
     assert (b"No space left on device" in done.stderr) is (target == "/dev/full")
 
 
+def test_tables_can_be_shown_where_output_is_not_utf8():
+    """What the encoding lacks is escaped."""
+    done = subprocess.run(
+        [sys.executable, "-m", "collector", "explain", "--parser", "raw"],
+        input="Żó".encode(),
+        capture_output=True,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert r"\u017bó " in done.stdout.decode("latin-1")
+
+
 def test_run_names_a_configuration_that_is_not_valid(tmp_path):
     """Exit code 2."""
     file = tmp_path / "c.yaml"

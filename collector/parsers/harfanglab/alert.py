@@ -6,8 +6,8 @@ Between the two stand the rows of threats, see `TABLE`.
 from typing import Final
 
 from collector.parsers.conditions import equals
-from collector.parsers.convert import after_backslash, before_backslash, file_name, long
-from collector.parsers.harfanglab.values import quarantine_label, shaped
+from collector.parsers.convert import file_name, long
+from collector.parsers.harfanglab.values import account, quarantine_label, shaped
 from collector.parsers.mapping import Rule, under
 
 RULES: Final[tuple[Rule, ...]] = under(
@@ -59,8 +59,7 @@ PROCESS_RULES: Final[tuple[Rule, ...]] = under(
     Rule("process.pe.company", "process.pe_info.company_name", profile="ecs"),
     Rule("process.pe.product", "process.pe_info.product_name", profile="ecs"),
     Rule("process.executable", "process.image_name", profile="ecs"),
-    Rule("user.name", "process.username", after_backslash, profile="ecs"),
-    Rule("user.domain", "process.username", before_backslash, profile="ecs"),
+    *account("user", "process.username"),
     Rule("process.parent.executable", "process.parent_image", profile="ecs"),
     Rule("process.parent.name", "process.parent_image", file_name, profile="ecs"),
     Rule(

@@ -3,8 +3,8 @@
 from typing import Final
 
 from collector.parsers.conditions import equals
-from collector.parsers.convert import after_backslash, before_backslash, long
-from collector.parsers.harfanglab.values import shaped
+from collector.parsers.convert import long
+from collector.parsers.harfanglab.values import account, shaped
 from collector.parsers.mapping import Rule, under
 
 RULES: Final[tuple[Rule, ...]] = under(
@@ -19,6 +19,5 @@ RULES: Final[tuple[Rule, ...]] = under(
     Rule("source.ip", "ip_address", profile="ecs", ecs_type="ip"),
     Rule("event.reason", "log_description", profile="ecs"),
     Rule("event.action", "log_slug", profile="ecs"),
-    Rule("user.name", "username", after_backslash, profile="ecs"),
-    Rule("user.domain", "username", before_backslash, profile="ecs"),
+    *account("user", "username"),
 )

@@ -3,15 +3,8 @@
 from typing import Any, Final
 
 from collector.parsers.conditions import equals, present
-from collector.parsers.convert import (
-    after_backslash,
-    before_backslash,
-    boolean,
-    conversion,
-    ip,
-    long,
-)
-from collector.parsers.harfanglab.values import no_address, shaped
+from collector.parsers.convert import boolean, conversion, ip, long
+from collector.parsers.harfanglab.values import account, no_address, shaped
 from collector.parsers.mapping import Rule, under
 
 _TYPES: Final = {"login_failure": "end", "logout": "end", "login": "start"}
@@ -66,10 +59,8 @@ RULES: Final[tuple[Rule, ...]] = under(
     Rule("event.action", "object_type", profile="ecs"),
     Rule("user.id", "windows.source_sid", profile="ecs"),
     Rule("user.target.id", "windows.target_sid", profile="ecs"),
-    Rule("user.name", "source_username", after_backslash, profile="ecs"),
-    Rule("user.domain", "source_username", before_backslash, profile="ecs"),
-    Rule("user.target.name", "target_username", after_backslash, profile="ecs"),
-    Rule("user.target.domain", "target_username", before_backslash, profile="ecs"),
+    *account("user", "source_username"),
+    *account("user.target", "target_username"),
     Rule("source.ip", "source_address", ip, profile="ecs"),
     Rule("source.domain", "source_address", no_address, profile="ecs"),
     Rule("action.outcome", "success", _outcome, when=present("success"), profile="ecs"),

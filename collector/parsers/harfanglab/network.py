@@ -3,8 +3,8 @@
 from typing import Final
 
 from collector.parsers.conditions import equals
-from collector.parsers.convert import after_backslash, before_backslash, ip, long
-from collector.parsers.harfanglab.values import direction, shaped
+from collector.parsers.convert import ip, long
+from collector.parsers.harfanglab.values import account, direction, shaped
 from collector.parsers.mapping import Rule, under
 
 _NETWORK: Final = equals("log_type", "network")
@@ -23,8 +23,7 @@ RULES: Final[tuple[Rule, ...]] = (
         Rule("process.pid", "pid", long),
         Rule("process.executable", "image_name"),
         Rule("user.name", "username", profile="documented"),
-        Rule("user.name", "username", after_backslash, profile="ecs"),
-        Rule("user.domain", "username", before_backslash, profile="ecs"),
+        *account("user", "username"),
         *shaped("event.category", "network"),
         *shaped("event.type", "connection"),
     ),

@@ -4,45 +4,34 @@ Process alerts carry the process in an object of their own, see `alert`. The doc
 the fields at the top of the message all the same, and win where they are there.
 """
 
+from dataclasses import replace
 from typing import Final
 
 from collector.parsers.conditions import equals
-from collector.parsers.convert import after_backslash, before_backslash, long
-from collector.parsers.harfanglab.values import after_last_backslash, split_on_bars
+from collector.parsers.convert import long
+from collector.parsers.harfanglab.values import account, after_last_backslash, split_on_bars
 from collector.parsers.mapping import Rule, under
 
 _PROCESS: Final = equals("log_type", "process")
 _PROCESS_ALERT: Final = equals("alert_subtype", "process")
 
+_FIELDS: Final = (
+    Rule("process.pid", "pid", long),
+    Rule("process.name", "process_name"),
+    Rule("process.pe.description", "pe_info.file_description"),
+    Rule("process.pe.original_file_name", "pe_info.original_filename"),
+    Rule("process.pe.file_version", "pe_info.file_version"),
+    Rule("process.pe.company", "pe_info.company_name"),
+    Rule("process.pe.product", "pe_info.product_name"),
+    Rule("process.executable", "image_name"),
+    Rule("process.parent.executable", "parent_image"),
+    Rule("process.working_directory", "current_directory"),
+    Rule("process.pe.imphash", "pe_imphash"),
+)
+
 RULES: Final[tuple[Rule, ...]] = (
-    *under(
-        _PROCESS,
-        Rule("process.pid", "pid", long),
-        Rule("process.name", "process_name"),
-        Rule("process.pe.description", "pe_info.file_description"),
-        Rule("process.pe.original_file_name", "pe_info.original_filename"),
-        Rule("process.pe.file_version", "pe_info.file_version"),
-        Rule("process.pe.company", "pe_info.company_name"),
-        Rule("process.pe.product", "pe_info.product_name"),
-        Rule("process.executable", "image_name"),
-        Rule("process.parent.executable", "parent_image"),
-        Rule("process.working_directory", "current_directory"),
-        Rule("process.pe.imphash", "pe_imphash"),
-    ),
-    *under(
-        _PROCESS_ALERT,
-        Rule("process.pid", "pid", long, profile="documented"),
-        Rule("process.name", "process_name", profile="documented"),
-        Rule("process.pe.description", "pe_info.file_description", profile="documented"),
-        Rule("process.pe.original_file_name", "pe_info.original_filename", profile="documented"),
-        Rule("process.pe.file_version", "pe_info.file_version", profile="documented"),
-        Rule("process.pe.company", "pe_info.company_name", profile="documented"),
-        Rule("process.pe.product", "pe_info.product_name", profile="documented"),
-        Rule("process.executable", "image_name", profile="documented"),
-        Rule("process.parent.executable", "parent_image", profile="documented"),
-        Rule("process.working_directory", "current_directory", profile="documented"),
-        Rule("process.pe.imphash", "pe_imphash", profile="documented"),
-    ),
+    *under(_PROCESS, *_FIELDS),
+    *under(_PROCESS_ALERT, *(replace(rule, profile="documented") for rule in _FIELDS)),
     *under(
         _PROCESS | _PROCESS_ALERT,
         Rule("process.command_line", "command_line", profile="documented", ecs_type="wildcard"),
@@ -69,11 +58,7 @@ RULES: Final[tuple[Rule, ...]] = (
         _PROCESS | _PROCESS_ALERT,
         Rule("user.name", "username", profile="documented"),
     ),
-    *under(
-        _PROCESS,
-        Rule("user.name", "username", after_backslash, profile="ecs"),
-        Rule("user.domain", "username", before_backslash, profile="ecs"),
-    ),
+    *under(_PROCESS, *account("user", "username")),
     *under(
         _PROCESS | _PROCESS_ALERT,
         Rule("event.category", constant="process", profile="documented"),

@@ -3,8 +3,8 @@
 from typing import Final
 
 from collector.parsers.conditions import entries, equals
-from collector.parsers.convert import after_backslash, before_backslash, iso_date, long
-from collector.parsers.harfanglab.values import users
+from collector.parsers.convert import iso_date, long
+from collector.parsers.harfanglab.values import account, users
 from collector.parsers.mapping import Rule, under
 
 RULES: Final[tuple[Rule, ...]] = under(
@@ -24,8 +24,7 @@ RULES: Final[tuple[Rule, ...]] = under(
     ),
     *under(
         entries("impacted_users", 1),
-        Rule("user.name", "impacted_users[0].user_name", after_backslash, profile="ecs"),
-        Rule("user.domain", "impacted_users[0].user_name", before_backslash, profile="ecs"),
+        *account("user", "impacted_users[0].user_name"),
     ),
     Rule(
         "harfanglab.impacted_users",

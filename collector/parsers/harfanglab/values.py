@@ -40,6 +40,14 @@ def shaped(target: str, value: str) -> tuple[Rule, Rule]:
     )
 
 
+def account(target: str, source: str) -> tuple[Rule, Rule]:
+    r"""Make the two rows of a ``DOMAIN\user`` text, the name and the domain of `target`."""
+    return (
+        Rule(f"{target}.name", source, after_backslash, profile="ecs"),
+        Rule(f"{target}.domain", source, before_backslash, profile="ecs"),
+    )
+
+
 @conversion("array of keyword")
 def json_texts(value: Any) -> list[str] | None:
     """Write each entry of a list as compact JSON with sorted keys."""

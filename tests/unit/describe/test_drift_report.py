@@ -62,7 +62,7 @@ def test_nothing_new_is_said(terminal):
 def test_control_characters_do_not_come_through(terminal):
     """Whoever answers in the daemon's place."""
     text = shown({**ENTRY, "field": "a\x1b[31m\tb\n", "sample": {"x": "\x07"}}, terminal=terminal)
-    assert "a?[31m?b?" in text
+    assert r"a\x1b[31m\tb\n" in text
     assert not {"\x1b", "\x07"} & {*text}
 
 

@@ -140,6 +140,15 @@ class TestFields:
         assert fields["data.x"].sources == (SourceField("x", "3"),)
         assert fields["data.y"].sources == (SourceField("more", {"y": 4, "z": 5}),)
 
+    def test_a_value_may_replace_an_object_and_an_object_a_value(self):
+        """Only what the event holds is told."""
+        fields = explained({"data": {"x": {"y": 1}}, "x": "3"})
+        assert fields["data.x"].sources == (SourceField("x", "3"),)
+        assert "data.x.y" not in fields
+        fields = explained({"x": "3", "more": {"x": {"y": 1, "z": 2}}})
+        assert fields["data.x.z"].sources == (SourceField("more", {"x": {"y": 1, "z": 2}}),)
+        assert "data.x" not in fields
+
     def test_inferred_ones_fill_only_what_is_not_there(self):
         """Whole objects count as there."""
         fields = explained({"agent": "a/b/c", "who": "d/e/f"})
@@ -181,6 +190,7 @@ class TestUnmapped:
         found = explain(TOY, "ecs", '{"a":null,"b":"","c":[],"d":{},"e":{"f":null}}')
         assert found.empty == ("a", "b", "c", "d", "e.f")
         assert found.unmapped == ()
+        assert explain(TOY, "ecs", "{}").empty == ()
 
     def test_field_names_with_dots_are_names_where_the_message_is_flat(self):
         """They are no paths."""

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector import samples
+from collector import envelope, samples
 from collector.describe.fields import COLLECTOR_FIELDS, Field, Origin, in_words, list_fields
+from collector.event_fields import known_fields
 from collector.parsers import PARSERS, PROFILES, Vendor, build
 from collector.parsers.compiler import compile_tracer
 from collector.parsers.conditions import absent, equals
@@ -167,7 +168,15 @@ every_table = pytest.mark.parametrize(
 def test_the_rows_that_are_listed_are_those_that_run(name, profile):
     """As the compiled function has them, which may order them anew."""
     table = PARSERS[name].table
-    assert {*compile_tracer(table, profile).__globals__["RULES"]} == {*table.all_rows(profile)}
+    rows = compile_tracer(table, profile).__globals__["RULES"]
+    assert {rule for rule, _ in rows} == {*table.all_rows(profile)}
+
+
+@every_table
+def test_settings_know_the_same_fields(name, profile):
+    """Of an intake with all parts of the envelope."""
+    listed = {field.name for field in list_fields(PARSERS[name], profile)}
+    assert listed == {*known_fields(name, profile, envelope.FIELDS)}
 
 
 @every_table

@@ -3,12 +3,12 @@
 import orjson
 import pytest
 
+from collector.describe.deviations import DEVIATIONS
 from collector.describe.fields import Field, Origin, list_fields
 from collector.describe.reference import as_objects, component_template, markdown
 from collector.parsers import PARSERS, PROFILES, Vendor
 from collector.parsers.conditions import equals
 from collector.parsers.convert import conversion, fields_of, ip, keywords, number
-from collector.parsers.deviations import DEVIATIONS
 from collector.parsers.mapping import Rule, Table
 from tests.support import ROOT
 

@@ -399,6 +399,13 @@ class TestSeveralFields:
             "a": {"x": "1", "y": "2"}
         }
 
+    def test_an_object_of_which_nothing_else_is_known_is_one_branch(self):
+        """What holds it is written around it."""
+        table = Table("toy", (Rule("a.b.*", "s", parts), Rule("c", "s")))
+        source = write_source(table, "ecs")
+        assert "    a = {}" not in source
+        assert "    if a_b:\n        out['a'] = {'b': a_b}\n" in source
+
     def test_they_become_fields_of_the_target(self):
         """Wherever it stands, and only if there are any."""
         assert run([Rule("a.*", "s", parts)], {"s": "x/y"}) == {
@@ -507,7 +514,7 @@ class TestTracer:
         compile_tracer(table, "ecs")(
             "text",
             {"b": "1", "a": "2", "c": "3"},
-            lambda rule, source: noted.append((rule.target, source)),
+            lambda row, read, _: noted.append((row.rule.target, "; ".join(read))),
         )
         assert noted == [
             ("message", WHOLE_INPUT),
@@ -519,9 +526,39 @@ class TestTracer:
             ("i", "t"),
         ]
 
+    def test_what_a_row_reads_and_yields_is_told(self):
+        """Before it is set: a row may read what it replaces."""
+        rules = [
+            Rule("n", ("x", "l[0].x"), long),
+            Rule("k", constant=("a", "b")),
+            Rule("o.*", "s", parts),
+            Rule("t", "x"),
+        ]
+        inferred = (Rule("t", ("t", "k"), distinct), Rule("u", "o.name"))
+        noted = []
+        compile_tracer(Table("toy", tuple(rules), inferred), "ecs")(
+            "text",
+            {"x": "one", "l": [{"x": "1"}], "s": "a/b"},
+            lambda row, *told: noted.append((row.rule.target, row.inferred, *told)),
+        )
+        assert noted == [
+            ("n", False, {"l[0].x": "1"}, 1),
+            ("k", False, {}, ["a", "b"]),
+            ("o.*", False, {"s": "a/b"}, {"name": "a", "os": {"name": "b"}}),
+            ("t", False, {"x": "one"}, "one"),
+            ("t", True, {"t": "one", "k": ["a", "b"]}, ["a", "b", "one"]),
+            ("u", True, {"o.name": "a"}, "a"),
+        ]
+
 
 class TestFlat:
     """Input that is one dict of texts."""
+
+    def test_keys_may_end_like_the_first_entry_of_a_list(self):
+        """There are no lists."""
+        rules = [Rule("t", ("l[0]", "b"), collected, when=present("l[0]"))]
+        assert run(rules, {"l[0]": "1", "b": "2"}, flat=True) == {"t": ["1", "2"]}
+        assert run(rules, {"l": "1", "b": "2"}, flat=True) == {}
 
     def test_keys_may_hold_dots(self):
         """They are no paths."""
@@ -674,11 +711,12 @@ def test_the_function_does_what_its_table_says(rows, inferred, profile, fields):
     noted = []
     traced = compile_tracer(table, profile)("text", fields, lambda *note: noted.append(note))
     assert traced == event
-    assert {rule.target for rule, _ in noted if not rule.merges} >= {
+    assert {row.rule.target for row, *_ in noted if not row.rule.merges} >= {
         rule.target for rule in rows if not rule.merges and rule.constant and rule.when is None
     }
-    for rule, source in noted:
-        assert source == "" if rule.constant else {*source.split("; ")} <= {*rule.sources}
+    for (rule, _), read_by_it, value in noted:
+        assert value
+        assert read_by_it == {} if rule.constant else {*read_by_it} <= {*rule.sources}
 
 
 def test_what_a_conversion_needs_is_loaded_when_its_table_is_compiled():

@@ -29,7 +29,12 @@ A, B, C = equals("a", "1"), equals("b", "2"), equals("c", "3")
     ("condition", "text", "yes", "no"),
     [
         (A, "a=1", [{"a": "1"}], [{}, {"a": None}, {"a": 1}, {"a": "2"}, {"a": ["1"]}]),
-        (equals("a", 4624), "a=4624", [{"a": 4624}], [{}, {"a": "4624"}, {"a": {}}]),
+        (
+            equals("a", 4624),
+            "a=4624",
+            [{"a": 4624}, {"a": "4624"}],
+            [{}, {"a": "04624"}, {"a": [4624]}, {"a": {}}],
+        ),
         (differs("a", "1"), "a is not 1", [{}, {"a": 1}, {"a": ["1"]}], [{"a": "1"}]),
         (
             none_of("a", "1", "2"),
@@ -147,6 +152,25 @@ def test_a_condition_has_a_part_that_is_decided_first(condition, first, rest):
     ):
         whole = holds(first, fields) and (rest is None or holds(rest, fields))
         assert holds(condition, fields) == whole
+
+
+@pytest.mark.parametrize(
+    ("condition", "alternatives"),
+    [
+        (A, (A,)),
+        (A & B, (A & B,)),
+        (A | B, (A, B)),
+        (A | (B | C), (A, B, C)),
+        (A & B | C, (A & B, C)),
+        ((A | B) & C, ((A | B) & C,)),
+        (not_null("a"), (not_null("a"),)),
+        (equals("a", "1 or b=2"), (equals("a", "1 or b=2"),)),
+    ],
+    ids=str,
+)
+def test_a_condition_knows_its_alternatives(condition, alternatives):
+    """Whatever its text looks like."""
+    assert condition.alternatives == alternatives
 
 
 def test_a_condition_knows_the_values_it_compares_with():

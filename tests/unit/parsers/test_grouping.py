@@ -2,7 +2,7 @@
 
 from collector.parsers.conditions import absent, equals, present
 from collector.parsers.convert import fields_of
-from collector.parsers.grouping import blocks, parents
+from collector.parsers.grouping import blocks
 from collector.parsers.mapping import Rule, Table
 
 ONE, OTHER = equals("k", "1"), equals("l", "1")
@@ -95,9 +95,3 @@ def test_inferred_rules_stay_in_their_order():
         ["w"],
         ["x"],
     ]
-
-
-def test_the_parents_of_a_path():
-    """The innermost first."""
-    assert [*parents("a.b.c")] == ["a.b", "a"]
-    assert [*parents("a")] == []

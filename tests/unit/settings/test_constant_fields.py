@@ -10,7 +10,6 @@ from collector.settings.constant_fields import (
     MAX_FIELDS,
     MAX_LENGTH,
     nested,
-    parents,
     problems,
     types,
 )
@@ -160,9 +159,3 @@ def test_types_are_told_by_dotted_name():
         "a.c": "a list",
         "d": "true or false",
     }
-
-
-def test_a_name_stands_in_objects():
-    """The innermost first."""
-    assert list(parents("a.b.c")) == ["a.b", "a"]
-    assert list(parents("a")) == []

@@ -26,6 +26,14 @@ def test_yaml_is_plain_data():
     }
 
 
+def test_what_only_yaml_1_1_takes_for_a_number_is_a_text():
+    """A code with a leading zero, a time of day: filters compare them by what was written."""
+    text = "[0123, -010, 00, 12:30, 5:00.5, 0, -7, 10, 0.5, 010.5, 0x1F]"
+    assert read_mapping(f"a: {text}", "f.yaml") == {
+        "a": ["0123", "-010", "00", "12:30", "5:00.5", 0, -7, 10, 0.5, 10.5, 31]
+    }
+
+
 def test_keys_are_the_text_that_was_written():
     """YAML would read them as a boolean, a number and null."""
     assert read_mapping("on: 1\n5514: 2\n~: 3\n", "c.yaml") == {"on": 1, "5514": 2, "~": 3}

@@ -3,9 +3,19 @@
 import orjson
 import pytest
 
+from collector.parsers.convert import after_backslash, before_backslash
 from collector.parsers.harfanglab import values
+from collector.parsers.mapping import Rule
 
 NOT_FIT = [None, {}, [], "", True, 1.5]
+
+
+def test_an_account_is_a_name_and_a_domain():
+    """Of the same text."""
+    assert values.account("user.target", "who") == (
+        Rule("user.target.name", "who", after_backslash, profile="ecs"),
+        Rule("user.target.domain", "who", before_backslash, profile="ecs"),
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Fields that are not as ECS has them; `tests/conformance/test_ecs.py` compares them with ECS."""
 
+from collector.describe.deviations import DEVIATIONS, ECS_TYPES, OWN_NAMES, deviation
 from collector.parsers import PARSERS, PROFILES
-from collector.parsers.deviations import DEVIATIONS, ECS_TYPES, OWN_NAMES, deviation
 
 
 def test_a_field_that_ecs_lacks_deviates_whatever_its_type():
