@@ -109,6 +109,16 @@ Payloads = Annotated[
         dir_okay=False,
     ),
 ]
+RunConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        envvar="COLLECTOR_CONFIG",
+        help="Configuration file; without one the embedded default is used.",
+    ),
+]
 ConfigFile = Annotated[
     Path, typer.Option("--config", "-c", metavar="FILE", help="Configuration file.")
 ]
@@ -161,16 +171,7 @@ def options(
 
 @app.command()
 def run(
-    config: Annotated[
-        Path | None,
-        typer.Option(
-            "--config",
-            "-c",
-            metavar="FILE",
-            envvar="COLLECTOR_CONFIG",
-            help="Configuration file; without one the embedded default is used.",
-        ),
-    ] = None,
+    config: RunConfigFile = None,
 ) -> None:
     """Run the daemon until SIGTERM or SIGINT."""
     from collector import service  # noqa: PLC0415 - the other commands do not need its libraries
@@ -374,21 +375,21 @@ def send(
 
 
 @app.command()
-def drift(config: ConfigFile) -> None:
+def drift(config: RunConfigFile = None) -> None:
     """List what the running daemon has seen of its senders that their parsers do not know."""
     from collector.admin import client  # noqa: PLC0415 - the other commands do without aiohttp
     from collector.describe import drift_report  # noqa: PLC0415 - as is the client
 
     try:
-        admin = settings.load(config).admin
+        admin = embedded.ADMIN if config is None else settings.load(config).admin
         found = asyncio.run(client.get(admin, "/api/status"))["drift"]
         drift_report.show(found, Console())
     except (ConfigError, SecretFileError) as error:
         _fail(str(error), 2)
     except client.AdminError as error:
-        _fail(f"{config}: {error}", 1)
+        _fail(str(error), 1)
     except (KeyError, TypeError) as error:
-        _fail(f"{config}: what answers there is no collector of this version ({error!r})", 1)
+        _fail(f"what answers there is no collector of this version ({error!r})", 1)
 
 
 @app.command()

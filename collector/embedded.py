@@ -14,7 +14,7 @@ from typing import Annotated, Any, ClassVar
 import yaml
 from pydantic import SecretStr
 
-from collector.config import Config, build
+from collector.config import AdminSettings, Config, build
 from collector.settings.checking import Settings, check
 from collector.settings.document import read_mapping, read_text
 from collector.settings.kinds import INBOX, SECRET
@@ -24,6 +24,9 @@ DIRECTORY = Path("collector-data")
 """Where the embedded default keeps its files, below the working directory."""
 
 KEYS_FILE = "keys.yaml"
+
+ADMIN = AdminSettings(host="127.0.0.1", port=9514)
+"""Where the embedded default is asked."""
 
 _SOURCE = "embedded default"
 _HOST = "127.0.0.1"
@@ -164,7 +167,7 @@ def _settings(keys: Mapping[str, str]) -> dict[str, Any]:
         "listeners": by_key + bound,
         "intakes": [{"name": name, "parser": name, "key": key} for name, key in keys.items()],
         "sinks": [{"name": "default", "url": INBOX}],
-        "admin": {"host": _HOST, "port": 9514},
+        "admin": ADMIN.model_dump(include={"host", "port"}),
         "logging": {"format": "console"},
     }
 

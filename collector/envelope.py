@@ -140,6 +140,7 @@ def finisher(
     parts: Collection[Part] = DEFAULT_PARTS,
     *,
     key_name: KeyName | None = None,
+    keys: Collection[str] = (),
     timestamp_fallback: bool = True,
     add_fields: Callable[[Event], None] | None = None,
 ) -> Finish:
@@ -151,6 +152,7 @@ def finisher(
         parts: what of the envelope is added.
         key_name: where in the structured data the intake key stands, which is a secret; None for
             where it stands by default.
+        keys: the keys of all intakes, which are not shown wherever they stand in the header.
         timestamp_fallback: whether an event without `@timestamp` gets the time of receipt, with a
             tag that says so.
         add_fields: adds the operator's fields; it comes last.
@@ -160,7 +162,7 @@ def finisher(
     if "source" in parts:
         steps.append(_add_source)
     if "syslog" in parts:
-        steps.append(_syslog_adder(key_name or KeyName()))
+        steps.append(_syslog_adder(key_name or KeyName(), frozenset(keys)))
     further = tuple(steps)
 
     def finish(event: Event, arrival: Arrival) -> None:
@@ -196,25 +198,32 @@ def _add_source(event: Event, arrival: Arrival) -> None:
     event.setdefault("log", {})["source"] = {"address": arrival.receipt.peer}
 
 
-def _syslog_adder(key_name: KeyName) -> Callable[[Event, Arrival], None]:
+def _syslog_adder(key_name: KeyName, keys: frozenset[str]) -> Callable[[Event, Arrival], None]:
     def add_syslog(event: Event, arrival: Arrival) -> None:
         receipt = arrival.receipt
         message = strip_octet_count(arrival.frame)
         header = parse(message, now=receipt.moment, zone=receipt.zone)
-        if fields := syslog_fields(header, key_name):
+        if fields := syslog_fields(header, key_name, keys):
             event.setdefault("log", {})["syslog"] = fields
 
     return add_syslog
 
 
-def syslog_fields(header: Message, key_name: KeyName) -> dict[str, Any]:
+def syslog_fields(header: Message, key_name: KeyName, keys: Collection[str] = ()) -> dict[str, Any]:
     """Return what a header says of itself, as the fields below `log.syslog`.
 
     Args:
         header: the message read.
         key_name: names the parameter that holds the intake key. It is left out, whatever element it
-            stands in: in a wrong one it is as secret. What else looks like it is masked.
+            stands in and however it is spelt: in a wrong one it is as secret. What else looks like
+            it is masked.
+        keys: what is masked as well, as under the wrong name.
     """
+
+    def masked(text: str) -> str:
+        text = key_name.mask(text.encode()).decode()
+        return "***" if any(key in text for key in keys) else text
+
     fields: dict[str, Any] = {}
     facility, severity = header.facility, header.severity
     if facility is not None and severity is not None:
@@ -232,27 +241,26 @@ def syslog_fields(header: Message, key_name: KeyName) -> dict[str, Any]:
         ("msgid", header.msgid),
     ):
         if value:
-            fields[name] = _masked(value, key_name)
-    if header.structured_data and (data := _shown(header.structured_data, key_name)):
+            fields[name] = masked(value)
+    if header.structured_data and (
+        data := _shown(header.structured_data, key_name.parameter, masked)
+    ):
         fields["structured_data"] = data
     return fields
 
 
-def _shown(data: StructuredData, key_name: KeyName) -> dict[str, dict[str, str | list[str]]]:
+def _shown(
+    data: StructuredData, parameter: str, masked: Callable[[str], str]
+) -> dict[str, dict[str, str | list[str]]]:
     """Return structured data without intake keys and without what is empty."""
     shown: dict[str, dict[str, str | list[str]]] = {}
     for identifier, params in data.items():
         element: dict[str, str | list[str]] = {}
         for name, given in params.items():
             values = [given] if isinstance(given, str) else given
-            kept = [_masked(value, key_name) for value in values if value]
-            if kept and name != key_name.parameter:
+            kept = [masked(value) for value in values if value]
+            if kept and name.lower() != parameter.lower():
                 element[name] = kept[0] if isinstance(given, str) else kept
         if element:
             shown[identifier] = element
     return shown
-
-
-def _masked(text: str, key_name: KeyName) -> str:
-    """Return a text in which an intake key, where broken structured data brings one, is masked."""
-    return key_name.mask(text.encode()).decode() if key_name.parameter in text else text

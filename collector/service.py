@@ -119,9 +119,12 @@ class Service:
         return self._listening
 
     def degraded(self) -> list[dict[str, str]]:
-        """Name each sink that fails or is paused, and a spool that is full, with the reason."""
+        """Name each sink that fails or is paused, and a spool that is full, with the reason.
+
+        Anybody may read it: what a sink said may hold parts of events and is in `status` alone.
+        """
         degraded = [
-            {"sink": sink.name, "reason": sink.health.problem}
+            {"sink": sink.name, "reason": _in_short(sink.health.code)}
             for sink in self._sinks
             if not sink.health.up
         ]
@@ -357,6 +360,7 @@ class Service:
             finish=finisher(
                 settings.envelope,
                 key_name=self._key_name,
+                keys=[key for intake in self._config.intakes for key in intake.read_keys()],
                 timestamp_fallback=settings.timestamp_fallback,
                 add_fields=adder(settings.fields),
             ),
@@ -439,6 +443,10 @@ def raise_file_limit() -> None:
     if soft != hard:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _in_short(code: str) -> str:
+    return f"HTTP {code}" if code.isdigit() else f"no answer: {code}"
 
 
 def _cannot_bind(host: str, port: int, error: OSError) -> str:

@@ -22,6 +22,7 @@ the start or after a blank (space or tab); everything between two keys is the fi
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Final, NamedTuple
 
 from collector.parsers import repairs
@@ -41,7 +42,9 @@ _LINE_END: Final = "\r\n"  # some senders count it into the frame
 _CACHED_HEADER: Final = 512  # characters
 
 _VERSION = re.compile(r"[0-9]+(?:\.[0-9]+)?")
-_KEY = re.compile(r"[A-Za-z0-9_.-]+(?:\[[0-9]+\][A-Za-z0-9_.-]*)*")
+# A key with the blank before it and the `=` behind it.
+_KEY = re.compile(r"[ \t]([A-Za-z0-9_.-]++(?:\[[0-9]++\][A-Za-z0-9_.-]*+)*)=")
+_UNESCAPED_EQUALS = re.compile(r"(?<!\\)(?:\\\\)*=")
 _PLAIN_KEYS = re.compile(r"[A-Za-z0-9_.-]+")
 _ESCAPE_OR_PIPE = re.compile(r"\\.|(\|)", re.DOTALL)
 _ESCAPED_IN_HEADER = re.compile(r"\\([\\|])")
@@ -187,14 +190,14 @@ def _read_prefix(prefix: str) -> tuple[str, tuple[str, ...]]:
 
 def _split_extension(text: str) -> tuple[Sequence[str], Sequence[str], bool]:
     """Return keys, values, and whether there was an ``=`` that should have been escaped."""
-    # Between two `=` stands the end of one value and, after the last blank, the next key.
-    chunks = text.split("=")
-    evenly_spaced = "  " not in text and "\t" not in text and text[-1:] != " "
-    if evenly_spaced and 2 < len(chunks) <= MAX_KEYS:
-        pairs = _pair_up_plain(chunks)
-        if pairs is not None:
-            return *pairs, False
-    return _pair_up(chunks)
+    if "  " not in text and "\t" not in text and text[-1:] != " ":
+        # Between two `=` stands the end of one value and, after the last blank, the next key.
+        chunks = text.split("=")
+        if 2 < len(chunks) <= MAX_KEYS:
+            pairs = _pair_up_plain(chunks)
+            if pairs is not None:
+                return *pairs, False
+    return _pair_up(f" {text}")
 
 
 def _pair_up_plain(chunks: list[str]) -> tuple[Sequence[str], Sequence[str]] | None:
@@ -210,38 +213,16 @@ def _pair_up_plain(chunks: list[str]) -> tuple[Sequence[str], Sequence[str]] | N
     return keys, (*values, chunks[-1])
 
 
-def _pair_up(chunks: list[str]) -> tuple[Sequence[str], Sequence[str], bool]:
-    # Where what stands before a `=` is no key, the `=` is part of the value: its pieces are kept
-    # until the next key and joined once, which keeps the whole linear.
-    keys: list[str] = [""]  # stands for what comes before the first key
-    values: list[str] = []
-    pieces: list[str] = []
-    unescaped = False
-    for chunk in chunks[:-1]:
-        value, candidate = _split_key(chunk, at_start=not values and not pieces)
-        if candidate and len(keys) <= MAX_KEYS:
-            values.append("=".join([*pieces, value]).rstrip(_BLANKS))
-            pieces.clear()
-            keys.append(candidate)
-        else:
-            pieces.append(chunk)
-            unescaped = unescaped or not _ends_in_escape(chunk)
-    values.append("=".join([*pieces, chunks[-1]]).rstrip(_BLANKS))
-    return keys[1:], values[1:], unescaped
-
-
-def _split_key(chunk: str, *, at_start: bool) -> tuple[str, str]:
-    """Return the end of a value and the key that follows it; an empty key where there is none."""
-    blank = max(chunk.rfind(" "), chunk.rfind("\t"))
-    candidate = chunk[blank + 1 :]
-    if (blank >= 0 or at_start) and _KEY.fullmatch(candidate):
-        return chunk[: max(blank, 0)], candidate
-    return chunk, ""
-
-
-def _ends_in_escape(text: str) -> bool:
-    """Tell whether the backslashes at the end escape what follows."""
-    return (len(text) - len(text.rstrip("\\"))) % 2 == 1
+def _pair_up(text: str) -> tuple[Sequence[str], Sequence[str], bool]:
+    """Pair keys with values, whatever the text is; it begins with a blank."""
+    found = [*islice(_KEY.finditer(text), MAX_KEYS)]
+    ends = [*(key.start() for key in found), len(text)]
+    values = [
+        text[key.end() : end].rstrip(_BLANKS) for key, end in zip(found, ends[1:], strict=True)
+    ]
+    loose = (text[: ends[0]], *values)  # the text before the first key is in no value
+    unescaped = any("=" in part and _UNESCAPED_EQUALS.search(part) for part in loose)
+    return [key[1] for key in found], values, unescaped
 
 
 def unescape(value: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import orjson
 
+from collector.parsers import repairs
 from collector.parsers.base import ParseError
 from collector.parsers.jsonrepair import complete, mend
 from collector.parsers.text import encodable
@@ -59,6 +60,8 @@ def _decode_damaged(raw: str) -> Decoded:
         else:
             if not isinstance(value, dict):
                 raise _not_an_object(value)
+            if not value and repairs.TRUNCATED in tags:
+                raise ParseError("not_json", "not JSON: cut before its first field was complete")
             return text, value, tuple(dict.fromkeys(tags))
     raise _parse_error(refusal) from refusal
 

@@ -64,7 +64,11 @@ class Answer:
 
 
 class Health:
-    """Whether a sink takes what it is sent, and when to try again if it does not."""
+    """Whether a sink takes what it is sent, and when to try again if it does not.
+
+    `problem` is the newest answer that was no acceptance, with what the sink said; `code` is what
+    anybody may see of it. A problem that is over is empty.
+    """
 
     def __init__(self, backoff: Backoff, stats: SinkStats) -> None:
         self._backoff = backoff
@@ -75,6 +79,7 @@ class Health:
         self._hurried = asyncio.Event()
         self.epoch = 0
         self.problem = ""
+        self.code = ""
 
     @property
     def up(self) -> bool:
@@ -118,6 +123,7 @@ class Health:
         delay = self._backoff.fail(answer.retry_after)
         self._retry_at = now + delay
         self.problem = answer.problem
+        self.code = answer.code
         self._stats.up = False
         if answer.problem != self._reported:
             self._report(answer, delay)

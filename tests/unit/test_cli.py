@@ -15,8 +15,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from typer.testing import CliRunner
 
-from collector import __version__, samples
+from collector import __version__, embedded, samples
 from collector.cli import app
+from collector.config import AdminSettings
 from collector.parsers import PARSERS
 
 CEF = (
@@ -357,7 +358,7 @@ def test_drift_knows_when_no_collector_answers(daemon, body):
     assert "no collector of this version" in stderr
 
 
-def test_drift_needs_a_daemon_and_a_configuration(tmp_path):
+def test_drift_needs_a_daemon_and_a_configuration(tmp_path, monkeypatch):
     """Exit code 1 without the one, 2 without the other."""
     file = tmp_path / "c.yaml"
     with socket.create_server(("127.0.0.1", 0)) as unused:
@@ -369,7 +370,9 @@ def test_drift_needs_a_daemon_and_a_configuration(tmp_path):
     file.write_text(CONFIG.replace("parser: raw", "parser: rawer"))
     assert call("drift", "-c", str(file))[0] == 2
     assert call("drift", "-c", str(tmp_path / "none"))[0] == 2
-    assert call("drift")[0] == 2
+    monkeypatch.setattr(embedded, "ADMIN", AdminSettings(port=port))
+    code, _, stderr = call("drift")  # asks the embedded default
+    assert (code, "is the daemon running?" in stderr) == (1, True)
 
 
 def test_schema_is_json():

@@ -178,6 +178,26 @@ def test_structured_data_is_shown_without_keys_and_blanks(data, shown):
 
 
 @pytest.mark.parametrize(
+    "data",
+    [
+        b'[SEKOIA@53288 Intake_Key="s3cret"]',
+        b'[SEKOIA@53288 key="s3cret"]',
+        b'[a@1 intake_key.x="s3cret"]',
+        b'[a@1 b="intake_key=s3cret" c="1"]',
+    ],
+)
+def test_a_key_under_a_wrong_name_is_masked(data):
+    """The listener's intake took the message all the same, and the key is none of its reader's."""
+    header = parse(b"<34>1 - - - - - " + data + b" x", now=NOW)
+    assert "s3cret" not in str(syslog_fields(header, KeyName(), ["s3cret", "other"]))
+    finish = finisher(["syslog"], keys=["s3cret"])
+    event = {}
+    finish(event, arrival(b"<34>1 - - - - - " + data + b" x"))
+    assert "s3cret" not in str(event)
+    assert event["log"]["syslog"]["priority"] == 34
+
+
+@pytest.mark.parametrize(
     "frame",
     [
         b'<34>1 - h a [SEKOIA@53288/intake_key="s3cret"] - - x',

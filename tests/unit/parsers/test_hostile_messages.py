@@ -65,9 +65,13 @@ def test_every_prefix_of_a_sample_is_parsed(sample, profile, in_full):
     for length in range(1, len(sample.raw.rstrip()), 1 if in_full else 11):
         raw = sample.raw[:length]
         event = parse(sample.vendor, profile, raw)
-        if sample.vendor == "harfanglab":
+        if event is None:
+            # Too few header fields, or nothing of the first JSON field.
+            assert raw.count("|") < 6 if sample.vendor == "cybereason" else "," not in raw
+        elif sample.vendor == "harfanglab":
             assert event["tags"] == ["truncated"]
-        assert (event is None) is (sample.vendor == "cybereason" and raw.count("|") < 6)
+        else:
+            assert raw.count("|") >= 6
         assert event is None or event["message"] == raw
 
 
