@@ -28,7 +28,7 @@ from collector import config as settings
 from collector.describe import reference, tables
 from collector.describe.explanation import explain as explain_message
 from collector.describe.fields import list_fields
-from collector.envelope import add_tags
+from collector.events.envelope import add_tags
 from collector.frames import decode
 from collector.parsers import PARSERS, ParseError, Profile, build, cef, pipeline_error
 from collector.settings.problems import ConfigError

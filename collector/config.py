@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 
-from collector.envelope import DEFAULT_PARTS, Part
-from collector.event_fields import ALWAYS, known_fields, may_have
+from collector.events.envelope import DEFAULT_PARTS, Part
+from collector.events.fields import ALWAYS, known_fields, may_have
 from collector.parsers import PARSERS, PROFILES, Profile
 from collector.settings import constant_fields, relations
 from collector.settings.checking import Settings, check

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import structlog
 
-from collector.envelope import Arrival, Receipt, finisher, utc_text
+from collector.events.envelope import Arrival, Receipt, finisher, utc_text
 from collector.frames import read
 from collector.identity import as_text
 from collector.logs import Reports
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from collector.batching import Batcher
     from collector.drift import DriftWatch
-    from collector.envelope import Finish
-    from collector.filters import Select
+    from collector.events.envelope import Finish
+    from collector.events.filters import Select
     from collector.identity import IdSource
     from collector.metrics import IntakeStats, ListenerStats, Stats
     from collector.parsers import Event, Parser

@@ -18,13 +18,14 @@ import uvloop
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from pydantic import SecretStr
 
-from collector import __version__, drift, filters
+from collector import __version__, drift
 from collector.admin.inbox import SECRET_HEADER, Inbox
 from collector.admin.server import AdminServer
 from collector.backpressure import Gate
 from collector.batching import Batcher
-from collector.envelope import finisher
-from collector.fixed_fields import adder
+from collector.events import filters
+from collector.events.constant_fields import adder
+from collector.events.envelope import finisher
 from collector.identity import TAIL_BITS, IdSource
 from collector.ledger import Ledger
 from collector.listeners.sockets import authority, reachable

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from collector import envelope
 from collector.describe.deviations import ECS_TYPES, deviation
+from collector.events import envelope
 from collector.parsers import Profile, Vendor
 from collector.parsers.convert import Conversion, keyword
 from collector.parsers.mapping import Rule

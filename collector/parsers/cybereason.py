@@ -23,9 +23,9 @@ from collector.parsers.convert import (
     number,
 )
 from collector.parsers.ecs import INFERRED, detections
+from collector.parsers.inferred.risk import risk_of_cef_severity
 from collector.parsers.labels import UNKNOWN, LabelResolver
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, under
-from collector.parsers.risk import risk_of_cef_severity
 from collector.parsers.text import encodable
 from collector.parsers.vendor import Decoded, Vendor
 

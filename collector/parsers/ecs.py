@@ -9,10 +9,10 @@ from typing import Final
 
 from collector.parsers.conditions import absent
 from collector.parsers.convert import distinct, file_directory, file_name
-from collector.parsers.domains import domain_parts
+from collector.parsers.inferred.domains import domain_parts
+from collector.parsers.inferred.urls import url_parts
+from collector.parsers.inferred.user_agents import user_agent_parts
 from collector.parsers.mapping import Rule, under
-from collector.parsers.urls import url_parts
-from collector.parsers.user_agents import user_agent_parts
 
 ECS_VERSION: Final = "9.4.0"
 """The version of ECS that the fields follow."""

@@ -7,7 +7,7 @@ from datetime import timedelta, timezone
 import pytest
 import structlog
 
-from collector.envelope import finisher
+from collector.events.envelope import finisher
 from collector.identity import IdSource
 from collector.ledger import Ledger
 from collector.metrics import IntakeStats, ListenerStats, Stats

@@ -6,10 +6,10 @@ The kind of the event, its severity, and the ATT&CK techniques that its rule is 
 from typing import Final
 
 from collector.parsers import ecs
-from collector.parsers.attack import attack
 from collector.parsers.conditions import absent, equals
+from collector.parsers.inferred.attack import attack
+from collector.parsers.inferred.risk import risk_of_level, severity_of_level
 from collector.parsers.mapping import Rule, under
-from collector.parsers.risk import risk_of_level, severity_of_level
 
 RULES: Final[tuple[Rule, ...]] = (Rule("threat.*", "tags", attack),)
 """Rows that read the message."""

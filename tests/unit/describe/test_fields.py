@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector import envelope, samples
+from collector import samples
 from collector.describe.fields import COLLECTOR_FIELDS, Field, Origin, in_words, list_fields
-from collector.event_fields import known_fields
+from collector.events import envelope
+from collector.events.fields import known_fields
 from collector.parsers import PARSERS, PROFILES, Vendor, build
 from collector.parsers.compiler import compile_tracer
 from collector.parsers.conditions import absent, equals

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.envelope import (
+from collector.events.envelope import (
     FIELDS,
     Arrival,
     Receipt,

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.parsers.attack import attack
+from collector.parsers.inferred.attack import attack
 
 SITE = "https://attack.mitre.org"
 PROCESS_DISCOVERY = {

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.parsers.domains import domain_parts
+from collector.parsers.inferred.domains import domain_parts
 
 
 def parts(registered=None, top_level=None, subdomain=None):

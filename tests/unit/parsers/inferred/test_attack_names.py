@@ -2,7 +2,7 @@
 
 import re
 
-from collector.parsers.attack_names import TACTICS, TECHNIQUES
+from collector.parsers.inferred.attack_names import TACTICS, TECHNIQUES
 
 
 def test_every_tactic_and_technique_of_the_version_is_there():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.parsers.user_agents import user_agent_parts
+from collector.parsers.inferred.user_agents import user_agent_parts
 
 OTHER = {"device": {"name": "Other"}}
 EDGE = (

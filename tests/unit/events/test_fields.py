@@ -3,8 +3,8 @@
 import pytest
 
 from collector import samples
-from collector.envelope import Arrival, Receipt, finisher
-from collector.event_fields import known_fields, may_have
+from collector.events.envelope import Arrival, Receipt, finisher
+from collector.events.fields import known_fields, may_have
 from collector.parsers import PARSERS, PROFILES, ParseError, build, pipeline_error
 from tests.support import leaves
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.parsers.urls import url_parts
+from collector.parsers.inferred.urls import url_parts
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from collector.parsers.attack_names import TACTICS, TECHNIQUES
 from collector.parsers.convert import fields_of
+from collector.parsers.inferred.attack_names import TACTICS, TECHNIQUES
 
 _FRAMEWORK: Final = "MITRE ATT&CK"
 _SITE: Final = "https://attack.mitre.org"

@@ -1,6 +1,6 @@
 """The operator's fields in events."""
 
-from collector.fixed_fields import adder
+from collector.events.constant_fields import adder
 
 FIELDS = {
     "labels": {"site": "paris", "floor": 3},

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from collector import envelope
+from collector.events import envelope
 from collector.parsers import PARSERS, Profile
 from collector.parsers.paths import parents
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from collector.envelope import Part
+    from collector.events.envelope import Part
 
 ALWAYS: Final = {name: field.type for name, field in envelope.ALWAYS.items()}
 """What any event can have, as `known_fields` returns it."""

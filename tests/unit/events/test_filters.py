@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from collector.config import FilterSettings, SinkSettings
-from collector.filters import any_of, matcher, reasons, selector
+from collector.events.filters import any_of, matcher, reasons, selector
 
 EVENT = {
     "message": "hello",

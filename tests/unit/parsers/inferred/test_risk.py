@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from collector.parsers.risk import risk_of_cef_severity, risk_of_level, severity_of_level
+from collector.parsers.inferred.risk import risk_of_cef_severity, risk_of_level, severity_of_level
 
 
 @pytest.mark.parametrize(
