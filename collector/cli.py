@@ -28,9 +28,16 @@ from collector import config as settings
 from collector.describe import reference, tables
 from collector.describe.explanation import explain as explain_message
 from collector.describe.fields import list_fields
-from collector.events.envelope import add_tags
 from collector.frames import decode
-from collector.parsers import PARSERS, ParseError, Profile, build, cef, pipeline_error
+from collector.parsers import (
+    PARSERS,
+    ParseError,
+    Profile,
+    add_tags,
+    build,
+    cef,
+    pipeline_error,
+)
 from collector.settings.problems import ConfigError
 from collector.settings.secret_files import SecretFileError
 from collector.streams import InputForm

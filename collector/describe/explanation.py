@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from collector.describe.fields import Origin
-from collector.parsers import Event, Profile, Vendor
+from collector.parsers import Event, Profile, Vendor, add_tags
 from collector.parsers.compiler import Row, compile_tracer
 from collector.parsers.mapping import Rule
 from collector.parsers.paths import parents
@@ -123,7 +123,7 @@ class Explainer:
         explained = tuple(record.explained(event))
         repairs = tuple(dict.fromkeys((*tags, *repaired)))
         if repairs:
-            event["tags"] = [*event.get("tags", ()), *repairs]
+            add_tags(event, repairs)
         used = {
             source.name
             for field in explained

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from collector.events.envelope import add_tags
+from collector.parsers import add_tags
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

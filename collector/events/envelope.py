@@ -10,12 +10,12 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from collector.parsers import Event
+from collector.parsers import Event, add_tags
 from collector.syslog.framing import strip_octet_count
 from collector.syslog.message import KeyName, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
     from datetime import datetime, tzinfo
 
     from collector.syslog.message import Message, StructuredData
@@ -181,12 +181,6 @@ def finisher(
             add_fields(event)
 
     return finish
-
-
-def add_tags(event: Event, tags: Sequence[str]) -> None:
-    """Add tags to an event, but none that it has."""
-    present = event.setdefault("tags", [])
-    present += [tag for tag in tags if tag not in present]
 
 
 def utc_text(moment: datetime) -> str:

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final
 
 from collector.parsers import cybereason, harfanglab, raw
-from collector.parsers.base import PROFILES, Event, ParseError, Parser, Profile
+from collector.parsers.base import PROFILES, Event, ParseError, Parser, Profile, add_tags
 from collector.parsers.text import well_formed
 from collector.parsers.vendor import Vendor
 
@@ -21,6 +21,7 @@ __all__ = [
     "Parser",
     "Profile",
     "Vendor",
+    "add_tags",
     "build",
     "pipeline_error",
 ]

@@ -1,6 +1,6 @@
 """What every parser is made of: its types and its one exception."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Final, Literal, get_args
 
 Event = dict[str, Any]
@@ -35,3 +35,9 @@ class ParseError(Exception):
         self.reason = reason
         self.detail = detail[:_MAX_DETAIL]
         super().__init__(self.detail)
+
+
+def add_tags(event: Event, tags: Iterable[str]) -> None:
+    """Add tags to an event, but none that it has."""
+    present = event.setdefault("tags", [])
+    present += [tag for tag in tags if tag not in present]

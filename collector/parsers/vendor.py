@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from collector.parsers.base import Event, Parser, Profile
+from collector.parsers.base import Event, Parser, Profile, add_tags
 from collector.parsers.compiler import compile_table
 from collector.parsers.mapping import Table
 
@@ -44,7 +44,7 @@ class Vendor:
             text, fields, tags = decode(raw)
             event = normalize(text, fields)
             if tags:
-                event["tags"] = [*event.get("tags", ()), *tags]
+                add_tags(event, tags)
             return event
 
         return parse

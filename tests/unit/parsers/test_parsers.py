@@ -2,7 +2,7 @@
 
 import pytest
 
-from collector.parsers import PARSERS, PROFILES, ParseError, build, pipeline_error
+from collector.parsers import PARSERS, ParseError, build, pipeline_error
 
 
 def test_the_parsers_are_known_by_name():
@@ -17,14 +17,6 @@ def test_the_profile_is_documented_unless_said_otherwise():
     raw = "CEF:0|V|P|1|2|n|5|"
     assert build("cybereason")(raw)["event"]["type"] == "info"
     assert build("cybereason", "ecs")(raw)["event"]["type"] == ["info"]
-
-
-@pytest.mark.parametrize("profile", PROFILES)
-def test_raw_keeps_the_text_and_says_it_is_an_event(profile):
-    """Whatever the text."""
-    assert build("raw", profile)("any text") == {"message": "any text", "event": {"kind": "event"}}
-    assert build("raw", profile)("") == {"event": {"kind": "event"}}
-    assert build("raw", profile)("a\ud800")["message"] == "a\ufffd"
 
 
 def test_a_pipeline_error_keeps_the_text_and_the_reason():
