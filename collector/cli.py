@@ -38,6 +38,7 @@ from collector.parsers import (
     cef,
     pipeline_error,
 )
+from collector.parsers.convert import utc_text
 from collector.settings.problems import ConfigError
 from collector.settings.secret_files import SecretFileError
 from collector.streams import InputForm
@@ -430,7 +431,7 @@ def _header_fields(found: message.Message) -> dict[str, Any]:
         "pri": found.pri,
         "facility": found.facility,
         "severity": found.severity,
-        "timestamp": stamp and stamp.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        "timestamp": stamp and utc_text(stamp),
         "hostname": found.hostname,
         "app_name": found.app_name,
         "procid": found.procid,

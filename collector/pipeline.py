@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import structlog
 
-from collector.events.envelope import Arrival, Receipt, finisher, utc_text
+from collector.events.envelope import Arrival, Receipt, finisher
 from collector.frames import read
 from collector.identity import as_text
 from collector.logs import Reports
 from collector.parsers import ParseError, pipeline_error, repairs
+from collector.parsers.convert import utc_text
 from collector.syslog.framing import CutFrame
 
 if TYPE_CHECKING:
@@ -137,8 +138,7 @@ class Pipeline:
             identifier += 1
             event, encoded = self._encode(intake, text, arrival)
             self._ledger.copies += len(intake.batchers) - 1
-            batchers = intake.batchers if intake.select is None else self._select(intake, event)
-            for batcher in batchers:
+            for batcher in self._chosen(intake, event):
                 batcher.add(encoded, received)
 
     def reject(self, origin: Origin, reason: str, count: int = 1) -> None:
@@ -210,11 +210,13 @@ class Pipeline:
             problem=str(failure),
         )
 
-    def _select(self, intake: Intake, event: Event) -> Sequence[Batcher]:
+    def _chosen(self, intake: Intake, event: Event) -> Sequence[Batcher]:
         """Return the batchers that get an event, and count the copies that go nowhere."""
+        if intake.select is None:
+            return intake.batchers
         dropped: Counter[str] = Counter()
         try:
-            chosen = intake.select(event, dropped) if intake.select else intake.batchers
+            chosen = intake.select(event, dropped)
         except Exception:  # noqa: BLE001 - an event whose filter fails goes everywhere
             self._report_internal(intake, "filter")
             return intake.batchers

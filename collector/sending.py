@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
+from collector.parsers.convert import utc_text
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -46,7 +48,7 @@ def message(
     if outgoing.key is not None:
         value = outgoing.key.translate(ESCAPES)
         data = f'[{sd_id} {parameter}="{value}"]'
-    stamp = now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    stamp = utc_text(now.astimezone(UTC))
     header = f"<{PRIORITY}>1 {stamp} {hostname} {outgoing.vendor} - - {data} "
     return (header + outgoing.payload).encode()
 

@@ -48,7 +48,7 @@ from collector.spool.memory import MemorySpool
 from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from collector.config import Config, IntakeSettings, ListenerSettings, SinkSettings
 
@@ -330,13 +330,14 @@ class Service:
             )
 
     def _router(self) -> Router:
-        intakes = {settings.name: self._intake(settings) for settings in self._config.intakes}
+        owners = {
+            key: settings.name for settings in self._config.intakes for key in settings.read_keys()
+        }
+        intakes = {
+            settings.name: self._intake(settings, owners) for settings in self._config.intakes
+        }
         return Router(
-            keys={
-                key: intakes[settings.name]
-                for settings in self._config.intakes
-                for key in settings.read_keys()
-            },
+            keys={key: intakes[name] for key, name in owners.items()},
             bound={
                 listener.name: intakes[listener.intake]
                 for listener in self._config.listeners
@@ -349,7 +350,8 @@ class Service:
             ],
         )
 
-    def _intake(self, settings: IntakeSettings) -> Intake:
+    def _intake(self, settings: IntakeSettings, keys: Collection[str]) -> Intake:
+        """Build an intake; `keys` are those of all intakes, which none of them shows."""
         sinks = self._config.sinks_of(settings)
         batchers = tuple(self._batchers[sink.name] for sink in sinks)
         return Intake(
@@ -361,7 +363,7 @@ class Service:
             finish=finisher(
                 settings.envelope,
                 key_name=self._key_name,
-                keys=[key for intake in self._config.intakes for key in intake.read_keys()],
+                keys=keys,
                 timestamp_fallback=settings.timestamp_fallback,
                 add_fields=adder(settings.fields),
             ),

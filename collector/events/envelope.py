@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from collector.parsers import Event, add_tags
+from collector.parsers.convert import utc_text
 from collector.syslog.framing import strip_octet_count
 from collector.syslog.message import KeyName, parse
 
@@ -181,11 +182,6 @@ def finisher(
             add_fields(event)
 
     return finish
-
-
-def utc_text(moment: datetime) -> str:
-    """Return an instant in UTC as it is written in events: with six digits and `Z`."""
-    return moment.isoformat(timespec="microseconds")[: -len("+00:00")] + "Z"
 
 
 def _add_source(event: Event, arrival: Arrival) -> None:

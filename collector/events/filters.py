@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, TypeVar
 
 from collector.parsers import Event
+from collector.parsers.convert import keyword
 
 if TYPE_CHECKING:
     from collector.config import Config, FilterSettings, SinkSettings
@@ -93,34 +94,20 @@ def matcher(settings: FilterSettings) -> Test:
 
 
 def one_of(path: Sequence[str], values: Collection[str]) -> Test:
-    """Ask for a field whose text is one of `values`; see `text_of`."""
+    """Ask for a field whose text is one of `values`; see `keyword`."""
     wanted = frozenset(values)
-    return _test(path, lambda value: text_of(value) in wanted)
+    return _test(path, lambda value: keyword.function(value) in wanted)
 
 
 def starts_with(path: Sequence[str], prefix: str) -> Test:
-    """Ask for a field whose text begins with `prefix`; see `text_of`."""
-    return _test(path, lambda value: (text_of(value) or "").startswith(prefix))
+    """Ask for a field whose text begins with `prefix`; see `keyword`."""
+    return _test(path, lambda value: (keyword.function(value) or "").startswith(prefix))
 
 
 def exists(path: Sequence[str], *, wanted: bool) -> Test:
     """Ask for a field to be there, or not to be there."""
     is_there = _test(path, lambda _: True)
     return is_there if wanted else lambda event: not is_there(event)
-
-
-def text_of(value: object) -> str | None:
-    """Return the text by which a value is compared: 4624 as `4624`, true as `true`.
-
-    An object and a list have none.
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int | float):
-        return str(value)
-    return None
 
 
 def _test(path: Sequence[str], accepts: Callable[[object], bool]) -> Test:

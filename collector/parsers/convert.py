@@ -188,7 +188,7 @@ def epoch_ms(value: Any) -> str | None:
     if milliseconds is None:
         return None
     try:
-        return _write_date(_EPOCH + timedelta(0, 0, milliseconds * 1000))
+        return utc_text(_EPOCH + timedelta(0, 0, milliseconds * 1000))
     except OverflowError:
         return None  # outside the years 1 to 9999
 
@@ -204,11 +204,15 @@ def iso_date(value: Any) -> str | None:
             moment = moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None  # no date, or outside the years 1 to 9999 once it is in UTC
-    return _write_date(moment)
+    return utc_text(moment)
 
 
-def _write_date(moment: datetime) -> str:
-    """Write ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, always with six digits."""
+def utc_text(moment: datetime) -> str:
+    """Write an instant in UTC as events have it: ``YYYY-MM-DDTHH:MM:SS.ffffffZ``, six digits.
+
+    Args:
+        moment: in UTC, aware or naive.
+    """
     # orjson writes a date in a fifth of the time isoformat() takes, but leaves out a zero fraction.
     text = orjson.dumps(moment, None, _DATE_OPTIONS)[1:-1].decode()
     return text if moment.microsecond else f"{text[:-1]}.000000Z"

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from collector.parsers import repairs
+from collector.syslog.framing import MESSAGE_BEGINS, MSG_LEN
 from collector.syslog.message import parse
 
 MAX_WRAPPINGS: Final = 4
@@ -18,9 +19,8 @@ MAX_WRAPPINGS: Final = 4
 _BEFORE: Final = "\ufeff\0 \t\r\n"
 _BEHIND: Final = "\r\n\0"
 
-# MSG-LEN of RFC 6587 section 3.4.1 as `collector.syslog.framing` reads it: nine digits at most.
-# Other texts may begin with a number too, so that what follows it has to be a message or a payload.
-_OCTET_COUNT: Final = re.compile(r"[1-9][0-9]{0,8} (?=[\ufeff\0 ]*(?:<[0-9]{1,3}>|CEF:|\{))")
+# More may stand between the two than in a frame: the message before was taken apart already.
+_OCTET_COUNT: Final = re.compile(rf"{MSG_LEN} (?=[\ufeff\0 ]*(?:{MESSAGE_BEGINS}))")
 
 # What a syslog header says of the time is not asked for here.
 _NO_MATTER: Final = datetime(2000, 1, 1, tzinfo=UTC)

@@ -26,11 +26,18 @@ DEFAULT_MAX_MESSAGE_BYTES: Final = 256 * 1024
 
 # MSG-LEN = NONZERO-DIGIT *DIGIT (RFC 6587 section 3.4.1); nine digits bound the conversion.
 _MAX_COUNT_DIGITS: Final = 9
-_COUNT: Final = re.compile(rb"([1-9][0-9]{0,8}) ")
-_COUNT_THEN_PRI: Final = re.compile(rb"[1-9][0-9]{0,8} <")
-# A count that was not read as one. Other texts may begin with a number too, so what follows has to
-# be a message or a payload.
-_LEFT_COUNT: Final = re.compile(rb"[1-9][0-9]{0,8} (?=<[0-9]{1,3}>|CEF:|\{)")
+MSG_LEN: Final = "[1-9][0-9]{0,8}"
+"""The pattern of an octet count."""
+
+MESSAGE_BEGINS: Final = r"<[0-9]{1,3}>|CEF:|\{"
+"""The pattern of what follows a count that was left in a text: a message or a payload.
+
+Other texts may begin with a number too.
+"""
+
+_COUNT: Final = re.compile(f"({MSG_LEN}) ".encode())
+_COUNT_THEN_PRI: Final = re.compile(f"{MSG_LEN} <".encode())
+_LEFT_COUNT: Final = re.compile(f"{MSG_LEN} (?={MESSAGE_BEGINS})".encode())
 
 _SHOWN_OCTETS: Final = 16  # of a frame in a description: enough to know it by
 _SHOWN_OF_ANY: Final = 4  # of one that does not begin as a message does

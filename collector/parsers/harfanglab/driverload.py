@@ -11,6 +11,9 @@ from collector.parsers.mapping import Rule, under
 def _driver(parent: str) -> tuple[Rule, ...]:
     """List the rows of a driver whose fields stand below `parent`, a dotted prefix."""
     return (
+        *shaped("event.category", "driver"),
+        *shaped("event.type", "info"),
+        Rule("agent.version", "agent.version", profile="ecs"),
         Rule("file.hash.*", f"{parent}hashes", digests, profile="ecs"),
         Rule("file.pe.file_version", f"{parent}pe_info.file_version", profile="ecs"),
         Rule("file.pe.description", f"{parent}pe_info.file_description", profile="ecs"),
@@ -27,18 +30,12 @@ def _driver(parent: str) -> tuple[Rule, ...]:
 RULES: Final[tuple[Rule, ...]] = (
     *under(
         equals("log_type", "driverload"),
-        *shaped("event.category", "driver"),
-        *shaped("event.type", "info"),
         Rule("agent.id", "agent_id", profile="ecs"),
-        Rule("agent.version", "agent.version", profile="ecs"),
         *_driver(""),
     ),
     *under(
         equals("alert_subtype", "driverload"),
-        *shaped("event.category", "driver"),
-        *shaped("event.type", "info"),
         Rule("agent.id", "agent.agent_id", profile="ecs"),
-        Rule("agent.version", "agent.version", profile="ecs"),
         *_driver("driverload."),
     ),
 )

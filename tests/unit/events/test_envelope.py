@@ -14,7 +14,6 @@ from collector.events.envelope import (
     add_tags,
     finisher,
     syslog_fields,
-    utc_text,
 )
 from collector.parsers import repairs
 from collector.syslog.framing import CutFrame
@@ -224,15 +223,3 @@ def test_tags_are_distinct():
     add_tags(event, ["b", "a"])
     add_tags(event, ["c", "a"])
     assert event == {"tags": ["b", "a", "c"]}
-
-
-@pytest.mark.parametrize(
-    ("moment", "text"),
-    [
-        (NOW, CREATED),
-        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00.000000Z"),
-    ],
-)
-def test_instants_have_six_digits_and_z(moment, text):
-    """Each as long as any other."""
-    assert utc_text(moment) == text

@@ -2,7 +2,7 @@
 
 import ipaddress
 import math
-from datetime import UTC, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 
 import orjson
 import pytest
@@ -353,3 +353,15 @@ def test_every_conversion_says_its_type_and_what_it_does(name):
         "date",
         "ip",
     }
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=UTC), "2026-01-02T03:04:05.678901Z"),
+        (datetime(1, 1, 1, tzinfo=UTC), "0001-01-01T00:00:00.000000Z"),
+    ],
+)
+def test_instants_have_six_digits_and_z(moment, text):
+    """Each as long as any other."""
+    assert convert.utc_text(moment) == text
