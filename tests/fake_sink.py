@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
 Answer = web.Response | int
 
@@ -18,14 +19,16 @@ class FakeSink:
     """Serves on a port of its own while used as an asynchronous context manager.
 
     Attributes:
-        answer: gives the answer to a request from its events: a status or a response; what is
-            answered with 2xx is kept.
+        answer: gives the answer to a request from its events: a status or a response, or what is
+            awaited for it; what is answered with 2xx is kept.
         events: what was accepted, decoded, in order of arrival.
         requests: the events of every request, accepted or not.
         headers: the headers of every request.
     """
 
-    def __init__(self, answer: Callable[[list[Any]], Answer] = lambda _: 200) -> None:
+    def __init__(
+        self, answer: Callable[[list[Any]], Answer | Awaitable[Answer]] = lambda _: 200
+    ) -> None:
         self.answer = answer
         self.events: list[Any] = []
         self.requests: list[list[Any]] = []
@@ -57,7 +60,10 @@ class FakeSink:
         events = [json.loads(line) for line in (await request.read()).splitlines()]
         self.requests.append(events)
         self.headers.append(request.headers)
+        self._changed.set()
         answer = self.answer(events)
+        if inspect.isawaitable(answer):
+            answer = await answer
         if isinstance(answer, int):
             answer = web.Response(status=answer)
         if 200 <= answer.status < 300:

@@ -7,30 +7,36 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlsplit
 
 from collector import __version__
-from collector.sinks.encoders import NDJSON_CONTENT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from collector.config import AuthSettings, SinkSettings
+    from collector.sinks.formats import Format
 
 # Shorter values than this stand in ordinary text by chance; masking them would only blur it.
 SHORTEST_MASKED = 6
 
 
-def request_headers(sink: SinkSettings) -> dict[str, str]:
+def request_headers(sink: SinkSettings, form: Format) -> dict[str, str]:
     """Return the headers of every request to a sink; secret files are read anew.
+
+    Args:
+        sink: the sink's settings.
+        form: the form of its events, which has its own way to say who we are.
 
     Raises:
         SecretFileError: a secret file cannot be read or holds no usable secret.
     """
     headers = {
-        "Content-Type": NDJSON_CONTENT_TYPE,
+        # Answers are read as they come: compressed, a short one could be a very long text.
+        "Accept-Encoding": "identity",
+        "Content-Type": form.content_type,
         "User-Agent": f"collector/{__version__}",
     }
     headers.update((name, value.get_secret_value()) for name, value in sink.headers.items())
     if sink.auth is not None:
-        name, value = _credentials(sink.auth)
+        name, value = _credentials(sink.auth, form.bearer_scheme)
         headers[name] = value
     return headers
 
@@ -50,12 +56,12 @@ def mask(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def _credentials(auth: AuthSettings) -> tuple[str, str]:
+def _credentials(auth: AuthSettings, bearer_scheme: str) -> tuple[str, str]:
     """Return the name and value of the header that proves who we are."""
     if auth.basic is not None:
         pair = f"{auth.basic.username}:{auth.basic.read_password()}"
         return "Authorization", "Basic " + b64encode(pair.encode()).decode()
     if auth.bearer is not None:
-        return "Authorization", "Bearer " + auth.bearer.read_token()
+        return "Authorization", f"{bearer_scheme} {auth.bearer.read_token()}"
     assert auth.header is not None  # noqa: S101 - the settings hold exactly one of the three
     return auth.header.name, auth.header.read_value()

@@ -1,21 +1,25 @@
-"""Request bodies: how encoded events are joined, compressed and taken apart again."""
+"""Batches made of documents, taken apart, and compressed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, cast
 
+import zstandard
 from isal import isal_zlib
 
+from collector.sinks.formats import stored
 from collector.spool import Batch
+from collector.spool.entries import Entry, pack_entries, unpack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
-NDJSON_CONTENT_TYPE = "application/x-ndjson"
+    from collector.sinks.formats import Format
 
 # ISA-L's level 1 takes about a tenth of zlib's time for nearly the same size.
 GZIP_LEVEL = 1
 GZIP_WBITS = 31
+ZSTD_LEVEL = 1
 
 
 def _gzip(body: bytes) -> bytes:
@@ -28,33 +32,92 @@ def _gunzip(body: bytes) -> bytes:
     return plain
 
 
+def _zstd(body: bytes) -> bytes:
+    return zstandard.compress(body, ZSTD_LEVEL)
+
+
 def _as_it_is(body: bytes) -> bytes:
     return body
 
 
-COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {"none": _as_it_is, "gzip": _gzip}
-DECOMPRESS: Mapping[str, Callable[[bytes], bytes]] = {"none": _as_it_is, "gzip": _gunzip}
+COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
+    "none": _as_it_is,
+    "gzip": _gzip,
+    "zstd": _zstd,
+}
+DECOMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
+    "none": _as_it_is,
+    "gzip": _gunzip,
+    "zstd": zstandard.decompress,
+}
+
+DAMAGE: Final[tuple[type[Exception], ...]] = (
+    ValueError,
+    LookupError,
+    cast("type[Exception]", isal_zlib.error),  # its stub has it as an instance
+    zstandard.ZstdError,
+)
+"""What reading a stored batch raises where its form or codec is unknown or its octets are not those
+that were written."""
 
 
-def encode(events: Sequence[bytes], *, sink: str, codec: str, received: float) -> Batch:
-    """Return a batch whose body is NDJSON: each event followed by a line feed.
+def encode(
+    documents: Sequence[bytes],
+    entries: bytes,
+    *,
+    sink: str,
+    form: Format,
+    codec: str,
+    received: float,
+) -> Batch:
+    """Return a batch of documents.
 
     Args:
-        events: JSON texts, which hold no line feed.
+        documents: made by `form`.
+        entries: what is known of their events, packed.
         sink: name of the sink.
+        form: joins the documents.
         codec: a key of `COMPRESS`.
         received: when the oldest event was received, in seconds since 1970.
     """
-    body = b"\n".join(events) + b"\n"
-    return Batch(sink, COMPRESS[codec](body), codec, len(events), len(body), received)
-
-
-def halve(batch: Batch) -> tuple[Batch, Batch]:
-    """Return the two halves of a batch of two events or more, in order."""
-    events = DECOMPRESS[batch.codec](batch.body).split(b"\n")[:-1]
-    middle = len(events) // 2
-    first, second = (
-        encode(half, sink=batch.sink, codec=batch.codec, received=batch.received)
-        for half in (events[:middle], events[middle:])
+    body = form.join(documents)
+    return Batch(
+        sink, form.form, codec, COMPRESS[codec](body), len(documents), len(body), received, entries
     )
-    return first, second
+
+
+def documents_of(batch: Batch) -> list[bytes]:
+    """Return the documents of a batch, whatever its sink wants today."""
+    kind, _ = stored(batch.form)
+    return kind.split(DECOMPRESS[batch.codec](batch.body))
+
+
+def part(batch: Batch, documents: Sequence[bytes], entries: Iterable[Entry]) -> Batch:
+    """Return a batch that holds some of the documents of another."""
+    kind, _ = stored(batch.form)
+    body = kind.join(documents)
+    return Batch(
+        batch.sink,
+        batch.form,
+        batch.codec,
+        COMPRESS[batch.codec](body),
+        len(documents),
+        len(body),
+        batch.received,
+        pack_entries(entries),
+        place=batch.place,
+    )
+
+
+def select(batch: Batch, chosen: Iterable[Sequence[int]]) -> list[Batch]:
+    """Return a part of a batch for each choice of positions."""
+    documents, entries = documents_of(batch), unpack(batch.entries)
+    return [
+        part(batch, [documents[at] for at in some], [entries[at] for at in some]) for some in chosen
+    ]
+
+
+def halve(batch: Batch) -> list[Batch]:
+    """Return the two halves of a batch of two events or more, in order."""
+    middle = batch.events // 2
+    return select(batch, [range(middle), range(middle, batch.events)])

@@ -1,38 +1,51 @@
 """Posts batches to an HTTP endpoint until it has them.
 
-Several workers each take a batch, post it and act on the answer (`retry.classify`). A failing
-sink is probed: one worker at a time waits out the backoff and posts, the others wait for it, so
-that a sink that comes back is not overrun.
+Several workers each take a batch, post it and act on what the answer means (`retry.Verdict`). How
+many of them may have a request in flight follows the sink (`concurrency.Limiter`). A failing sink
+is probed: one worker at a time waits out the backoff and posts, the others wait for it, so that a
+sink that comes back is not overrun.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-import aiohttp
 import structlog
 
 from collector.logs import Reports
-from collector.settings.secret_files import SecretFileError
-from collector.sinks.credentials import mask, request_headers, secrets_of
-from collector.sinks.encoders import halve
-from collector.sinks.retry import Backoff, Outcome, classify, retry_after
+from collector.sinks.concurrency import Limiter
+from collector.sinks.encoders import halve, select
+from collector.sinks.exchange import Exchange
+from collector.sinks.formats import SealError
+from collector.sinks.health import Health
+from collector.sinks.letters import letters_of
+from collector.sinks.recoding import RecodingError
+from collector.sinks.retry import Backoff, Outcome
+from collector.sinks.suspects import Suspects
 
 if TYPE_CHECKING:
     import random
+    from collections import Counter
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    import aiohttp
 
     from collector.config import SinkSettings
     from collector.metrics import SinkStats
+    from collector.sinks.exchange import Answer
+    from collector.sinks.formats import Format
+    from collector.sinks.retry import Verdict
     from collector.spool import Batch, Spool
 
-# An answer is read to its end so that the connection can be used again; a longer one is not
-# worth that and costs its connection.
-MAX_ANSWER_BYTES = 64 * 1024
-SHOWN_CHARS = 240
+REFUSED: Final = "refused"
+"""The account of dead letters that a sink refused while it accepted others."""
+
+GAVE_UP: Final = "gave_up"
+"""The account of dead letters that a failing sink did not take within `retry.give_up_after`."""
 
 # Octets of a batch before compression, until the sink has said 413. What was learned is forgotten
 # little by little, as sinks change and one large event says little of the others: after this many
@@ -43,323 +56,418 @@ GROWTH_INTERVAL = 16
 # The longest wait for a failing sink while the daemon stops: a grace period is some seconds.
 HURRIED_SECONDS = 1.0
 
+_REFUSALS = frozenset({Outcome.REFUSED, Outcome.TOO_LARGE})
+_WAITS = frozenset({Outcome.RETRY, Outcome.PAUSE})
+
+T = TypeVar("T")
+
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came of one request.
+class Attempt(NamedTuple):
+    """The state of things when a request was sent.
 
     Attributes:
-        outcome: what it means for the batch.
-        code: the status as text, or `timeout` or `error` where there was none.
-        problem: what went wrong, for the operator; empty when accepted.
-        retry_after: seconds the sink asks to wait; None if it does not.
+        sent: seconds of the event loop's clock.
+        epoch: that of the sink's health.
+        accepted: how many requests the sink had accepted.
     """
 
-    outcome: Outcome
-    code: str
-    problem: str
-    retry_after: float | None = None
-
-
-class Health:
-    """Whether a sink takes what it is sent, and when to try again if it does not.
-
-    `problem` is the newest answer that was no acceptance, with what the sink said; `code` is what
-    anybody may see of it. A problem that is over is empty.
-    """
-
-    def __init__(self, backoff: Backoff, stats: SinkStats) -> None:
-        self._backoff = backoff
-        self._stats = stats
-        self._reports = Reports(log)
-        self._reported = ""
-        self._retry_at = 0.0
-        self._hurried = asyncio.Event()
-        self.epoch = 0
-        self.problem = ""
-        self.code = ""
-
-    @property
-    def up(self) -> bool:
-        """Whether the newest answer was an acceptance, or there was none yet."""
-        return not self.problem
-
-    async def probe_due(self) -> None:
-        """Wait until the next probe is due."""
-        loop = asyncio.get_running_loop()
-        while loop.time() < self._retry_at:
-            self._hurried.clear()
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(self._retry_at):
-                    await self._hurried.wait()
-
-    def hurry(self, maximum: float) -> None:
-        """Have a probe due now, and from now on at most `maximum` seconds after a failure."""
-        self._backoff.maximum = min(self._backoff.maximum, maximum)
-        self._retry_at = 0.0
-        self._hurried.set()
-
-    def succeed(self) -> None:
-        """Note an acceptance."""
-        if self.up:
-            return
-        if self._reported:
-            self._reported = ""
-            log.info("sink accepts again", sink=self._stats.name, failures=self._backoff.failures)
-        self.problem = ""
-        self._stats.up = True
-        self._backoff.reset()
-
-    def fail(self, answer: Answer, *, epoch: int, now: float) -> None:
-        """Note a failure of a request that was sent in `epoch`.
-
-        Requests that were under way together fail together and count once.
-        """
-        if epoch != self.epoch:
-            return
-        self.epoch += 1
-        delay = self._backoff.fail(answer.retry_after)
-        self._retry_at = now + delay
-        self.problem = answer.problem
-        self.code = answer.code
-        self._stats.up = False
-        if answer.problem != self._reported:
-            self._report(answer, delay)
-
-    def _report(self, answer: Answer, delay: float) -> None:
-        """Log a new problem; a sink that comes and goes is not logged each time."""
-        if answer.outcome is Outcome.RETRY:
-            report, event = self._reports.warning, "sink failing, its batches wait"
-        else:
-            report, event = self._reports.error, "sink paused until it accepts a probe"
-        seconds = round(delay, 3)
-        if report(
-            event, event, sink=self._stats.name, problem=answer.problem, next_try_seconds=seconds
-        ):
-            self._reported = answer.problem
+    sent: float
+    epoch: int
+    accepted: int
 
 
 class HttpSink:
     """Delivers one sink's batches from the spool.
 
-    Only 400, 413 and 422 can be an event's fault. A batch answered so is halved until the refused
-    event stands alone. That one is postponed and tried again: after a backoff, or as soon as the
-    sink accepts another. It is buried when it is refused once more after such an acceptance, so
-    that nothing is buried while the sink refuses all.
+    Only 400, 413 and 422 can be an event's fault. A batch answered so is taken apart until the
+    refused event stands alone, which makes it a suspect: it is tried again once the sink has
+    accepted another event, and buried if it is refused then. A second suspect without an acceptance
+    in between means that the sink may be refusing all: it is paused, and nothing is buried. Each
+    probe is then the oldest suspect and a batch that was not tried yet; so a sink that is mended
+    gets everything in order, and one that refuses only some events is found out.
+
+    With one request in flight the sink gets its events in order, suspects aside.
 
     Args:
         settings: the sink's settings.
+        form: the form in which it wants events.
         spool: where its batches wait.
         session: HTTP client, which knows time-out and certificates.
         rng: source of jitter.
         stats: counters of this sink.
+        dead_lettered: counts buried events by intake and reason.
+        recode: makes a batch anew that was stored in another form or compression than the sink
+            wants now; raises RecodingError where it cannot.
+
+    Attributes:
+        name: the sink's.
+        health: whether it takes what it is sent.
     """
 
     def __init__(
         self,
         settings: SinkSettings,
         *,
+        form: Format,
         spool: Spool,
         session: aiohttp.ClientSession,
         rng: random.Random,
         stats: SinkStats,
+        dead_lettered: Counter[tuple[str, str]],
+        recode: Callable[[Batch], Sequence[Batch]],
     ) -> None:
         retry = settings.retry
         self.name = settings.name
         self.health = Health(Backoff(retry.initial, retry.max, rng), stats)
         self._settings = settings
-        self._headers = request_headers(settings)
+        self._form = form
         self._spool = spool
-        self._session = session
         self._stats = stats
+        self._dead_lettered = dead_lettered
+        self._recode = recode
+        self._exchange = Exchange(settings, form, session)
         self._reports = Reports(log)
         self._probing = asyncio.Lock()
-        self._limit = UNLIMITED
+        self._limiter = Limiter(settings.concurrency)
+        self._queue = asyncio.Lock()
+        self._freed = asyncio.Event()
+        self._size_limit = UNLIMITED
         self._accepted = 0
-        self._suspects: dict[Batch, asyncio.TimerHandle] = {}
+        self._suspects = Suspects()
         self._suspect_backoff = Backoff(retry.initial, retry.max, rng)
+        self._suspect_timer: asyncio.TimerHandle | None = None
+        self._is_another_due = False
+        self._idle = 0
+        self._stuck: dict[int, asyncio.TimerHandle] = {}
+        self._obstacle = ""
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, for the operator; it may quote the sink. Empty if all is well."""
+        if self.health.up and self._stuck:
+            return self._obstacle
+        return self.health.problem
+
+    @property
+    def reason(self) -> str:
+        """What anybody may know of the problem."""
+        if self.health.up and self._stuck:
+            return "some events cannot be sent as they are"
+        return self.health.reason
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        async with asyncio.TaskGroup() as workers:
-            for _ in range(self._settings.concurrency):
-                workers.create_task(self._work())
+        try:
+            async with asyncio.TaskGroup() as workers:
+                for _ in range(self._settings.concurrency):
+                    workers.create_task(self._work())
+        finally:
+            self._cancel_timers()
 
     def hurry(self) -> None:
         """Make the most of the time before a stop: wait less for a sink that fails."""
         self.health.hurry(HURRIED_SECONDS)
-        self._try_suspects()
+        self._suspect_backoff.maximum = min(self._suspect_backoff.maximum, HURRIED_SECONDS)
+        self._try_suspects_if_idle()
+
+    def _cancel_timers(self) -> None:
+        for timer in (self._suspect_timer, *self._stuck.values()):
+            if timer is not None:
+                timer.cancel()
 
     async def _work(self) -> None:
         while True:
-            parts = [await self._spool.take(self.name)]
-            while parts:
-                batch = parts.pop()
-                if batch.octets > self._limit and batch.events > 1:
-                    parts += self._halves(batch)
-                else:
-                    answer = await self._send(batch)
-                    parts += self._settle(batch, answer)
+            upcoming = self._in_form(await self._take())[::-1]
+            while upcoming:
+                upcoming += await self._deliver(upcoming.pop())
+                upcoming += self._suspects.pop_decidable(self._accepted)[::-1]
 
-    async def _send(self, batch: Batch) -> Answer:
-        """Post a batch; while the sink fails, wait for the turn to probe."""
-        if self.health.up:
-            return await self._post(batch)
-        async with self._probing:
-            if not self.health.up:
-                await self.health.probe_due()
-                self._refresh_headers()
-            return await self._post(batch)
-
-    def _refresh_headers(self) -> None:
-        """Read the credentials again: a token that was refused may have been replaced since."""
+    async def _take(self) -> Batch:
+        self._idle += 1
         try:
-            self._headers = request_headers(self._settings)
-        except SecretFileError as error:
-            self._reports.warning(
-                "credentials",
-                "credentials cannot be read, the last ones are used",
-                sink=self.name,
-                problem=str(error),
-            )
+            return await self._spool.take(self.name)
+        finally:
+            self._idle -= 1
 
-    async def _post(self, batch: Batch) -> Answer:
-        epoch = self.health.epoch
-        loop = asyncio.get_running_loop()
-        started = loop.time()
-        self._stats.in_flight += 1
+    def _in_form(self, batch: Batch) -> list[Batch]:
+        """Return a batch in the form in which the sink wants it now; nothing if it must wait."""
+        if batch.form == self._form.form and batch.codec == self._settings.compression:
+            return [batch]
+        return self._parts(batch, self._recode)
+
+    # Posting. What these return is to be sent next, the last first.
+
+    async def _deliver(self, batch: Batch) -> Sequence[Batch]:
+        """Post a batch and act on the answer; while the sink fails, wait for the turn to probe."""
+        if batch.octets > self._size_limit and batch.events > 1:
+            return self._parts(batch, halve)[::-1]
+        while True:
+            if self.health.up:
+                async with self._slot():
+                    if self.health.up:
+                        return await self._post(batch)
+            async with self._probing:
+                if not self.health.up:
+                    return await self._probe(batch)
+
+    async def _probe(self, batch: Batch) -> Sequence[Batch]:
+        """Post a batch once the next probe is due; one that is too old is given up instead."""
+        if self.health.failing and self._is_too_old(batch):
+            self._give_up(batch, self.health.problem)
+            return ()
+        await self.health.probe_due()
+        self._exchange.refresh_headers()
+        async with self._slot():
+            return await self._post(batch)
+
+    @asynccontextmanager
+    async def _slot(self) -> AsyncIterator[None]:
+        """Wait, in order of asking, until one more request may be in flight, and count it."""
+        async with self._queue:
+            while self._stats.in_flight >= self._limiter.limit:
+                self._freed.clear()
+                await self._freed.wait()
+            self._stats.in_flight += 1
         try:
-            answer = await self._request(batch)
+            yield
         finally:
             self._stats.in_flight -= 1
-        now = loop.time()
-        self._stats.requests[answer.code] += 1
-        self._stats.request_seconds.observe(now - started)
-        self._judge(batch, answer, epoch=epoch, now=now)
-        return answer
+            self._freed.set()
 
-    async def _request(self, batch: Batch) -> Answer:
-        headers = dict(self._headers)
-        if batch.codec != "none":
-            headers["Content-Encoding"] = batch.codec
-        try:
-            async with self._session.post(
-                self._settings.url, data=batch.body, headers=headers, allow_redirects=False
-            ) as response:
-                return await self._read(response)
-        except TimeoutError:
-            return Answer(Outcome.RETRY, "timeout", "no answer in time")
-        except aiohttp.ClientResponseError as error:  # as text it shows the URL
-            return Answer(Outcome.RETRY, "error", self._shown(f"no HTTP answer: {error.message}"))
-        except (aiohttp.ClientError, OSError) as error:
-            return Answer(Outcome.RETRY, "error", self._shown(f"{type(error).__name__}: {error}"))
-        except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost the batch
-            self._reports.error("internal", "request failed, please report it", exc_info=True)
-            return Answer(Outcome.RETRY, "error", f"internal error: {type(error).__name__}")
-
-    async def _read(self, response: aiohttp.ClientResponse) -> Answer:
-        """Return what an answer means; an acceptance stands, however badly its body ends."""
-        outcome, code = classify(response.status), str(response.status)
-        if outcome is Outcome.ACCEPTED:
-            with suppress(aiohttp.ClientError, OSError):  # TimeoutError is an OSError
-                await _read_answer(response)
-            return Answer(outcome, code, "")
-        text = await _read_answer(response)
-        asked = retry_after(response.headers.get("Retry-After"), now=time.time())
-        problem = f"HTTP {response.status} {response.reason}: {text}".removesuffix(": ")
-        return Answer(outcome, code, self._shown(problem), asked)
-
-    def _shown(self, problem: str) -> str:
-        """Make a problem fit to be shown: no secrets, one line, not too long."""
-        masked = mask(problem, secrets_of(self._settings.url, self._headers))
-        return " ".join(masked.split())[:SHOWN_CHARS]
-
-    def _judge(self, batch: Batch, answer: Answer, *, epoch: int, now: float) -> None:
-        """Note what an answer says of the sink's health."""
-        match answer.outcome:
-            case Outcome.ACCEPTED:
-                self._accepted += 1
-                if self._accepted % GROWTH_INTERVAL == 0:
-                    self._limit = min(self._limit * 2, UNLIMITED)
-                self.health.succeed()
-                self._try_suspects()
-            case Outcome.RETRY | Outcome.PAUSE:
-                self.health.fail(answer, epoch=epoch, now=now)
-            case _ if batch.events == 1 and not self._is_guilty(batch) and self._suspects:
-                # One event that is refused may be a bad one among good ones. This is another,
-                # and none was accepted between them: the sink may be refusing all.
-                self.health.fail(answer, epoch=epoch, now=now)
-
-    def _settle(self, batch: Batch, answer: Answer) -> tuple[Batch, ...]:
-        """Act on an answer; return what is to be sent next, the last first."""
-        match answer.outcome:
-            case Outcome.ACCEPTED:
-                self._finish(batch)
-                return ()
-            case Outcome.RETRY | Outcome.PAUSE:
-                return (batch,)
-            case Outcome.TOO_LARGE if batch.events > 1:
-                self._limit = batch.octets // 2
-                self._reports.warning(
-                    "halved",
-                    "sink finds batches too large, they are halved",
-                    sink=self.name,
-                    octets=batch.octets,
-                )
-                return self._halves(batch)
-            case _ if batch.events > 1:
-                return self._halves(batch)
-            case _:
-                self._refused(batch, answer)
-                return ()
-
-    def _finish(self, batch: Batch) -> None:
-        now = time.time()
-        self._stats.delivered += batch.events
-        self._stats.last_success = now
-        self._stats.ingest_to_delivery.observe(max(0.0, now - batch.received), batch.events)
-        self._spool.finish(batch)
-
-    def _halves(self, batch: Batch) -> tuple[Batch, ...]:
-        first, second = halve(batch)
-        self._spool.split(batch, (first, second))
-        return second, first
-
-    def _is_guilty(self, batch: Batch) -> bool:
-        """Say whether the sink has accepted another batch since it refused this event."""
-        return batch.refused_at is not None and batch.refused_at < self._accepted
-
-    def _refused(self, batch: Batch, answer: Answer) -> None:
-        """Postpone an event that is refused, or bury it if it is to blame."""
-        details = {"sink": self.name, "problem": answer.problem}
-        if self._is_guilty(batch):
-            self._reports.error("buried", "event given up, the sink refuses it", **details)
-            self._spool.bury(batch, "refused")
-            return
-        if batch.refused_at is None:
-            self._reports.warning("refused", "event refused by the sink, postponed", **details)
-        batch.refused_at = self._accepted
-        delay = self._suspect_backoff.fail(answer.retry_after)
+    async def _post(self, batch: Batch) -> Sequence[Batch]:
+        body = self._made(batch, self._exchange.body_of)
+        if body is None:
+            return ()
         loop = asyncio.get_running_loop()
-        self._suspects[batch] = loop.call_later(delay, self._try_suspect, batch)
+        attempt = Attempt(loop.time(), self.health.epoch, self._accepted)
+        self._limiter.began(self._stats.in_flight)
+        answer = await self._exchange.post(batch, body)
+        self._learn(answer, attempt, loop.time())
+        return self._settle(batch, answer, attempt)
 
-    def _try_suspects(self) -> None:
-        """Let the events that were refused have their last try: the sink accepts others."""
-        self._suspect_backoff.reset()
-        for batch in list(self._suspects):
-            self._try_suspect(batch)
+    def _learn(self, answer: Answer, attempt: Attempt, now: float) -> None:
+        """Note what an answer says of the sink."""
+        self._stats.requests[answer.code] += 1
+        self._stats.request_seconds.observe(now - attempt.sent)
+        outcome, items = answer.verdict.outcome, answer.verdict.items or ()
+        if outcome is Outcome.ACCEPTED:
+            self._accepted += 1
+            if self._accepted % GROWTH_INTERVAL == 0:
+                self._size_limit = min(self._size_limit * 2, UNLIMITED)
+            self.health.succeed()
+            self._suspect_backoff.reset()
+        if outcome in _WAITS or not _WAITS.isdisjoint(items):
+            self._fail(answer, attempt, now)
+        elif outcome is Outcome.ACCEPTED:
+            self._limiter.accepted(sent=attempt.sent, now=now)
+        self._stats.concurrency_limit = self._limiter.limit
 
-    def _try_suspect(self, batch: Batch) -> None:
-        self._suspects.pop(batch).cancel()
-        self._spool.postpone(batch)
+    def _fail(self, answer: Answer, attempt: Attempt, now: float) -> None:
+        self._limiter.pushed_back(sent=attempt.sent, now=now)
+        self.health.fail(answer, epoch=attempt.epoch, now=now)
+
+    # Acting on answers. What these return is to be sent next, the last first.
+
+    def _settle(self, batch: Batch, answer: Answer, attempt: Attempt) -> Sequence[Batch]:
+        verdict = answer.verdict
+        if verdict.failed_store:
+            self._count_failed_store(verdict)
+        if verdict.outcome is Outcome.ACCEPTED:
+            return self._settle_accepted(batch, answer, attempt)
+        if verdict.outcome in _WAITS:
+            if self.health.failing and self._is_too_old(batch):
+                self._give_up(batch, verdict.problem)
+                return ()
+            return (batch,)
+        if batch.events == 1 or verdict.items is not None:
+            return self._settle_refused(batch, answer, attempt)
+        if verdict.outcome is Outcome.TOO_LARGE:
+            self._learn_size(batch)
+        elif verdict.culprit is not None and 0 <= verdict.culprit < batch.events:
+            return self._parts(batch, partial(_isolate, verdict.culprit))[::-1]
+        return self._parts(batch, halve)[::-1]
+
+    def _settle_accepted(self, batch: Batch, answer: Answer, attempt: Attempt) -> Sequence[Batch]:
+        """Let go of the events that were taken, which may be some only."""
+        items = answer.verdict.items or ()
+        waiting = [at for at, outcome in enumerate(items) if outcome in _WAITS]
+        refused = [at for at, outcome in enumerate(items) if outcome in _REFUSALS]
+        if not waiting and not refused:
+            self._finish(batch)
+            return ()
+        parts = self._made(batch, lambda whole: select(whole, filter(None, (waiting, refused))))
+        if parts is None:
+            return ()
+        self._finish(batch, parts)
+        if not refused:
+            return parts
+        *others, suspect = parts
+        suspect.refused_at = batch.refused_at
+        return (*self._settle_refused(suspect, answer, attempt), *others)
+
+    def _settle_refused(self, batch: Batch, answer: Answer, attempt: Attempt) -> Sequence[Batch]:
+        """Act on the refusal of every event of a batch."""
+        problem, refused_at = answer.verdict.problem, batch.refused_at
+        if refused_at is None:
+            return self._suspect(batch, answer, attempt)
+        if refused_at < attempt.accepted:
+            self._reports.error(
+                "buried",
+                "events given up, the sink refuses them and takes others",
+                sink=self.name,
+                events=batch.events,
+                problem=problem,
+            )
+            self._bury(batch, REFUSED, problem)
+        elif self._is_too_old(batch):
+            self._give_up(batch, problem)
+        else:
+            self._add_suspect(batch, answer)
+            if self._is_another_due:
+                self._is_another_due = False
+                return (self._suspects.pop_next(),)
+        return ()
+
+    def _suspect(self, batch: Batch, answer: Answer, attempt: Attempt) -> Sequence[Batch]:
+        """Put aside a batch that is refused at first; pause a sink that refuses all."""
+        problem, is_second = answer.verdict.problem, self._suspects.stand(self._accepted)
+        self._reports.warning(
+            "refused",
+            "events refused by the sink, postponed",
+            sink=self.name,
+            events=batch.events,
+            problem=problem,
+        )
+        if is_second:
+            self._fail(answer, attempt, asyncio.get_running_loop().time())
+            if self._suspects.full:
+                return batch, self._suspects.pop_next()
+        batch.refused_at = self._accepted
+        self._add_suspect(batch, answer)
+        return (self._suspects.pop_oldest(),) if is_second else ()
+
+    def _learn_size(self, batch: Batch) -> None:
+        self._size_limit = batch.octets // 2
+        self._reports.warning(
+            "halved",
+            "sink finds batches too large, they are halved",
+            sink=self.name,
+            octets=batch.octets,
+        )
+
+    def _count_failed_store(self, verdict: Verdict) -> None:
+        self._stats.failure_store += verdict.failed_store
+        self._reports.error(
+            "failure store",
+            "sink kept events apart as failed, see its failure store",
+            sink=self.name,
+            events=verdict.failed_store,
+            problem=verdict.problem,
+        )
+
+    # Suspects, while there is nothing else to be sent.
+
+    def _add_suspect(self, batch: Batch, answer: Answer) -> None:
+        self._suspects.add(batch)
+        if self._suspect_timer is None:
+            self._try_suspects_later(answer.verdict.retry_after)
+
+    def _try_suspects_later(self, asked: float | None = None) -> None:
+        delay = self._suspect_backoff.fail(asked)
+        loop = asyncio.get_running_loop()
+        self._suspect_timer = loop.call_later(delay, self._try_suspects_if_idle)
+
+    def _try_suspects_if_idle(self) -> None:
+        """Try a suspect, unless the workers see to them between batches.
+
+        It is the oldest and, if that is refused, another in its turn: a sink that is mended gets
+        them in order, and one that refuses some only is found out.
+        """
+        if self._suspect_timer is not None:
+            self._suspect_timer.cancel()
+            self._suspect_timer = None
+        if self._idle and self._suspects:
+            self._is_another_due = len(self._suspects) > 1
+            self._spool.postpone(self._suspects.pop_oldest())
+        if self._suspects:
+            self._try_suspects_later()
+
+    # Letting go of batches.
+
+    def _finish(self, batch: Batch, rest: Sequence[Batch] = ()) -> None:
+        now = time.time()
+        events = batch.events - sum(part.events for part in rest)
+        self._stats.delivered += events
+        self._stats.last_success = now
+        self._stats.ingest_to_delivery.observe(max(0.0, now - batch.received), events)
+        self._stuck.pop(batch.number, None)
+        self._spool.finish(batch, rest)
+
+    def _parts(self, batch: Batch, make: Callable[[Batch], Sequence[Batch]]) -> list[Batch]:
+        """Put what `make` makes of a batch in its place; return nothing if that must wait."""
+        parts = self._made(batch, make)
+        if parts is None:
+            return []
+        self._stuck.pop(batch.number, None)
+        self._spool.replace(batch, parts)
+        return list(parts)
+
+    def _is_too_old(self, batch: Batch) -> bool:
+        return batch.received < self._oldest_kept()
+
+    def _oldest_kept(self) -> float:
+        """Return since when, in seconds since 1970, what a failing sink gets was received."""
+        age = self._settings.retry.give_up_after
+        return 0.0 if age is None else time.time() - age
+
+    def _give_up(self, batch: Batch, problem: str) -> None:
+        """Bury a batch that a failing sink did not take in time, and suspects that are as old."""
+        for old in (batch, *self._suspects.pop_received_before(self._oldest_kept())):
+            self._reports.error(
+                GAVE_UP,
+                "events given up, too old and the sink does not take them",
+                sink=self.name,
+                problem=problem,
+            )
+            self._bury(old, GAVE_UP, problem)
+
+    def _bury(self, batch: Batch, reason: str, problem: str) -> None:
+        letters = self._made(batch, lambda it: letters_of(it, reason, problem))
+        if letters is not None:
+            self._dead_lettered.update((letter.intake, reason) for letter in letters)
+            self._stuck.pop(batch.number, None)
+            self._spool.bury(batch, letters)
+
+    # Batches that cannot be sent as they are.
+
+    def _made(self, batch: Batch, make: Callable[[Batch], T]) -> T | None:
+        """Return what `make` makes of a batch; None if it cannot, and the batch is held back."""
+        try:
+            return make(batch)
+        except (RecodingError, SealError) as error:
+            self._hold_back(batch, str(error))
+        except Exception as error:  # noqa: BLE001 - one batch must not end delivery
+            self._reports.error("internal", "batch cannot be read", sink=self.name, exc_info=True)
+            self._hold_back(batch, f"a batch cannot be read: {type(error).__name__}")
+        return None
+
+    def _hold_back(self, batch: Batch, problem: str) -> None:
+        """Have a batch wait: only somebody's doing can help it, and others can go before it."""
+        self._obstacle = problem
+        self._reports.error(
+            "held back",
+            "events cannot be sent as they are and wait",
+            sink=self.name,
+            problem=problem,
+        )
+        loop = asyncio.get_running_loop()
+        delay = self._settings.retry.max
+        self._stuck[batch.number] = loop.call_later(delay, self._spool.postpone, batch)
 
 
-async def _read_answer(response: aiohttp.ClientResponse) -> str:
-    """Read an answer to its end, within bounds, and return it."""
-    parts, room = [], MAX_ANSWER_BYTES
-    while room and not response.content.at_eof():
-        parts.append(await response.content.read(room))
-        room -= len(parts[-1])
-    return b"".join(parts).decode("utf-8", "replace")
+def _isolate(culprit: int, batch: Batch) -> list[Batch]:
+    """Return what is before an event of a batch, the event alone, and what is after it."""
+    ranges = (range(culprit), range(culprit, culprit + 1), range(culprit + 1, batch.events))
+    return select(batch, filter(None, ranges))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import enum
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from http import HTTPStatus
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Mapping
 
 RETRIED = frozenset({408, 425, 429})
 EVENTS_FAULT = frozenset({400, 422})
@@ -25,6 +27,50 @@ class Outcome(enum.Enum):
     TOO_LARGE = enum.auto()  # a smaller batch may pass
     REFUSED = enum.auto()  # one of the events may be at fault
     PAUSE = enum.auto()  # no batch will pass until somebody mends the sink or the settings
+
+
+class Verdict(NamedTuple):
+    """What an answer means.
+
+    Attributes:
+        outcome: for the batch as a whole; with `items`, ACCEPTED if the sink took any of them.
+        problem: what the sink said, for the operator; empty when all is well.
+        retry_after: seconds the sink asks to wait; None if it does not.
+        items: what it means for each event, where the sink answers for each; else None.
+        culprit: position of the event that the sink finds at fault, where it says so.
+        failed_store: how many events the sink took only to keep them apart as failed.
+    """
+
+    outcome: Outcome
+    problem: str = ""
+    retry_after: float | None = None
+    items: tuple[Outcome, ...] | None = None
+    culprit: int | None = None
+    failed_store: int = 0
+
+
+def read_status(status: int, headers: Mapping[str, str], body: str, *, now: float) -> Verdict:
+    """Say what an answer means by its status alone.
+
+    Args:
+        status: of HTTP.
+        headers: of the answer.
+        body: of the answer, which the problem quotes.
+        now: seconds since 1970.
+    """
+    outcome = classify(status)
+    if outcome is Outcome.ACCEPTED:
+        return Verdict(outcome)
+    problem = f"{_named(status)}: {body}".removesuffix(": ")
+    return Verdict(outcome, problem, retry_after(headers.get("Retry-After"), now=now))
+
+
+def _named(status: int) -> str:
+    """Return a status with its standard name; what the sink calls it could be anything."""
+    try:
+        return f"HTTP {status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return f"HTTP {status}"
 
 
 def classify(status: int) -> Outcome:

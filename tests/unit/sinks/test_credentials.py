@@ -1,37 +1,38 @@
 """What a request says of us, and what must not come back."""
 
 from collector import __version__
-from collector.config import parse
 from collector.sinks.credentials import mask, request_headers, secrets_of
-
-SETTINGS = """
-listeners: [{name: l, transport: tcp, port: 0, intake: i}]
-intakes: [{name: i, parser: raw}]
-sinks: [{name: s, url: "http://127.0.0.1/"%s}]
-"""
+from tests.making import form_of, sink_of
 
 
-def headers(more=""):
-    return request_headers(parse(SETTINGS % more, source="test", environ={}).sinks[0])
+def headers(kind="ndjson", **settings):
+    return request_headers(sink_of(kind, **settings), form_of(kind))
 
 
 def test_without_settings_a_request_names_its_type_and_the_program():
-    """Nothing else."""
+    """And asks for an answer that can be read as it comes."""
     assert headers() == {
+        "Accept-Encoding": "identity",
         "Content-Type": "application/x-ndjson",
         "User-Agent": f"collector/{__version__}",
     }
+
+
+def test_a_format_has_its_own_word_before_a_token():
+    """Splunk does not know Bearer."""
+    auth = {"bearer": {"token": "t0ken"}}
+    assert headers(auth=auth)["Authorization"] == "Bearer t0ken"
+    assert headers("splunk_hec", auth=auth)["Authorization"] == "Splunk t0ken"
 
 
 def test_a_secret_file_is_read_each_time(tmp_path):
     """A replaced secret is used from then on."""
     file = tmp_path / "secret"
     file.write_text("first\n")
-    auth = f", auth: {{header: {{name: X-Key, value_file: {file}}}}}"
-    settings = parse(SETTINGS % auth, source="test", environ={}).sinks[0]
-    assert request_headers(settings)["X-Key"] == "first"
+    auth = {"header": {"name": "X-Key", "value_file": str(file)}}
+    assert headers(auth=auth)["X-Key"] == "first"
     file.write_text("second\n")
-    assert request_headers(settings)["X-Key"] == "second"
+    assert headers(auth=auth)["X-Key"] == "second"
 
 
 def test_an_answer_is_masked_of_what_was_sent():

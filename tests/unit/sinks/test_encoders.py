@@ -1,37 +1,96 @@
-"""Bodies of requests."""
+"""Batches made of documents, taken apart, and compressed."""
 
-import zlib
+import gzip
 
 import pytest
+import zstandard
 
-from collector.sinks.encoders import encode, halve
+from collector.sinks.encoders import (
+    COMPRESS,
+    DAMAGE,
+    DECOMPRESS,
+    documents_of,
+    encode,
+    halve,
+    part,
+    select,
+)
+from collector.sinks.formats import FORMATS
+from collector.spool.entries import pack_entries, unpack
+from tests.making import batch_of, entry_of, form_of
 
-EVENTS = [b'{"n":%d}' % number for number in range(5)]
+TEXTS = ["zero", "one", "two", "three", "four"]
+ENTRIES = [entry_of(number) for number in range(5)]
 
 
-def test_a_body_is_ndjson():
-    """Each event is followed by a line feed."""
-    batch = encode(EVENTS[:2], sink="s", codec="none", received=1.5)
+def test_a_batch_holds_its_documents_and_what_is_known_of_them():
+    """In the form and with the compression that its sink wants."""
+    batch = encode(
+        [b'{"n":0}', b'{"n":1}'],
+        pack_entries(ENTRIES[:2]),
+        sink="s",
+        form=form_of(),
+        codec="none",
+        received=1.5,
+    )
     assert (batch.body, batch.codec, batch.events) == (b'{"n":0}\n{"n":1}\n', "none", 2)
-    assert (batch.sink, batch.received, batch.refused_at) == ("s", 1.5, None)
+    assert (batch.sink, batch.form, batch.received) == ("s", "ndjson:event", 1.5)
+    assert (batch.octets, batch.refused_at) == (16, None)
+    assert unpack(batch.entries) == ENTRIES[:2]
 
 
-def test_gzip_is_what_any_reader_reads():
-    """A compressed body is a gzip member (RFC 1952)."""
-    batch = encode(EVENTS, sink="s", codec="gzip", received=0.0)
-    assert zlib.decompress(batch.body, wbits=31) == b"\n".join(EVENTS) + b"\n"
+def test_gzip_and_zstd_are_what_any_reader_reads():
+    """A gzip member (RFC 1952), a Zstandard frame (RFC 8878)."""
+    plain = batch_of(form_of(), TEXTS, ENTRIES)
+    zipped = batch_of(form_of(), TEXTS, ENTRIES, codec="gzip")
+    assert gzip.decompress(zipped.body) == plain.body
+    packed = batch_of(form_of(), TEXTS, ENTRIES, codec="zstd")
+    assert zstandard.ZstdDecompressor().stream_reader(packed.body).read() == plain.body
+    assert zipped.octets == packed.octets == len(plain.body)
 
 
-@pytest.mark.parametrize("codec", ["none", "gzip"])
-def test_halves_hold_all_events_in_order(codec):
-    """Halving five gives two and three, compressed like the whole."""
-    batch = encode(EVENTS, sink="s", codec=codec, received=2.0)
+def test_every_codec_of_a_format_is_there_both_ways():
+    """And is told by the name that HTTP has for it."""
+    assert {codec for kind in FORMATS.values() for codec in kind.codecs} == set(COMPRESS)
+    for codec, compress in COMPRESS.items():
+        assert DECOMPRESS[codec](compress(b"body")) == b"body"
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd"])
+@pytest.mark.parametrize("damage", [lambda body: body[:-3], lambda _: b"", lambda _: b"text"])
+def test_damaged_bodies_raise_what_they_are_said_to(codec, damage):
+    """So that whoever reads stored ones can catch it."""
+    with pytest.raises(DAMAGE):
+        DECOMPRESS[codec](damage(COMPRESS[codec](b"body" * 100)))
+
+
+@pytest.mark.parametrize("codec", COMPRESS)
+@pytest.mark.parametrize("kind", FORMATS)
+def test_halves_hold_all_events_in_order(kind, codec):
+    """Halving five gives two and three, made like the whole and in its place."""
+    form = form_of(kind)
+    batch = batch_of(form, TEXTS, ENTRIES, codec=codec)
+    batch.place = 9
     first, second = halve(batch)
-    for half, events in ((first, EVENTS[:2]), (second, EVENTS[2:])):
-        expected = encode(events, sink="s", codec=codec, received=2.0)
-        assert (half.body, half.codec, half.events, half.received) == (
-            expected.body,
-            codec,
-            len(events),
-            2.0,
-        )
+    for half, cut in ((first, slice(2)), (second, slice(2, 5))):
+        expected = batch_of(form, TEXTS[cut], ENTRIES[cut], codec=codec)
+        assert (half.body, half.codec, half.form) == (expected.body, codec, form.form)
+        assert (half.events, half.octets) == (expected.events, expected.octets)
+        assert unpack(half.entries) == ENTRIES[cut]
+        assert (half.received, half.place) == (batch.received, 9)
+
+
+def test_some_of_the_events_are_chosen_by_their_positions():
+    """A batch for each choice."""
+    batch = batch_of(form_of(), TEXTS, ENTRIES)
+    outer, inner = select(batch, [(0, 4), (2,)])
+    assert documents_of(outer) == [documents_of(batch)[0], documents_of(batch)[4]]
+    assert documents_of(inner) == [documents_of(batch)[2]]
+    assert unpack(outer.entries) == [ENTRIES[0], ENTRIES[4]]
+
+
+def test_a_part_knows_its_own_events():
+    """Whatever its sink wants today: it is made like the batch it comes from."""
+    batch = batch_of(form_of("json"), TEXTS, ENTRIES, codec="gzip")
+    one = part(batch, documents_of(batch)[:1], ENTRIES[:1])
+    assert (one.events, documents_of(one)) == (1, documents_of(batch)[:1])

@@ -3,59 +3,112 @@
 import asyncio
 import random
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from itertools import pairwise
 
 import aiohttp
+import orjson
 import pytest
 import structlog
 from aiohttp import web
 
-from collector.backpressure import Gate
-from collector.config import parse
 from collector.ledger import Ledger
 from collector.metrics import SinkStats, Stats
-from collector.sinks.encoders import encode
+from collector.sinks.encoders import encode, select
+from collector.sinks.formats import SealError
+from collector.sinks.formats.ndjson import Ndjson
 from collector.sinks.http import HttpSink
+from collector.sinks.recoding import RecodingError
+from collector.sinks.retry import Outcome, Verdict
+from collector.spool import Share
+from collector.spool.entries import pack_entries
 from collector.spool.memory import MemorySpool
 from tests.fake_sink import FakeSink
+from tests.making import entry_of, sink_of
 
-SETTINGS = """
-listeners: [{name: l, transport: tcp, port: 0, intake: i}]
-intakes: [{name: i, parser: raw}]
-sinks:
-  - name: s
-    url: %s
-    retry: {initial: %s, max: %s}
-    %s
-"""
+RETRY = {"initial": "1ms", "max": "20ms"}
+
+
+class Scripted(Ndjson):
+    """Reads from the body of an answer what it means: `said` makes such bodies."""
+
+    def read(self, status, headers, body, events, now):
+        if not body.startswith("{"):
+            return super().read(status, headers, body, events, now)
+        said = orjson.loads(body)
+        items = said.pop("items", None)
+        return Verdict(
+            Outcome[said.pop("outcome")],
+            items=None if items is None else tuple(Outcome[item] for item in items),
+            **said,
+        )
+
+
+def said(outcome="ACCEPTED", status=200, **verdict):
+    """Return an answer that `Scripted` reads as this verdict."""
+    return web.json_response({"outcome": outcome, "problem": "as told", **verdict}, status=status)
+
+
+def itemwise(outcome_of):
+    """Return what answers for each event: `outcome_of` its number, or the word for it."""
+
+    def answer(events):
+        items = [outcome_of(event["n"]) for event in events]
+        outcome = next(one for one in ("ACCEPTED", "PAUSE", "RETRY", "REFUSED") if one in items)
+        return said(outcome, 200 if outcome == "ACCEPTED" else 400, items=items)
+
+    return answer
+
+
+def cannot_recode(batch):
+    raise AssertionError(batch.form)
 
 
 class Delivery:
     """One sink at work, with its spool and counters."""
 
-    def __init__(self, url, session, *, more="", retry_initial="1ms", retry_max="20ms"):
-        text = SETTINGS % (url, retry_initial, retry_max, more)
-        settings = parse(text, source="test", environ={}).sinks[0]
+    def __init__(self, url, session, *, recode=cannot_recode, form=Ndjson, retry=RETRY, **settings):
+        settings = {"compression": "none", **settings}
+        self.settings = sink_of(url=url, retry={**RETRY, **retry}, **settings)
         self.stats = Stats(Ledger())
         self.ledger = self.stats.ledger
-        self.counters = SinkStats("s", self.stats.ingest_to_delivery)
-        self.spool = MemorySpool(1 << 20, ["s"], self.ledger, Gate())
+        self.counters = SinkStats("siem", self.stats.ingest_to_delivery)
+        self.spool = MemorySpool(1 << 20, {"siem": Share(None, "block")}, self.ledger)
+        self.form = form(self.settings, ())
         self.sink = HttpSink(
-            settings,
+            self.settings,
+            form=self.form,
             spool=self.spool,
             session=session,
             rng=random.Random(7),
             stats=self.counters,
+            dead_lettered=self.stats.dead_lettered,
+            recode=recode,
         )
 
-    def put(self, *numbers, codec="none"):
+    def batch(self, *numbers, received=4e9):
+        """Return a batch of events; by default they are never too old."""
+        return encode(
+            [b'{"n":%d}' % number for number in numbers],
+            pack_entries(entry_of(number) for number in numbers),
+            sink="siem",
+            form=self.form,
+            codec=self.settings.compression,
+            received=received,
+        )
+
+    def put(self, *numbers, **known):
         """Spool one batch of events."""
-        events = [b'{"n":%d}' % number for number in numbers]
-        self.ledger.received += len(events)
-        self.spool.put(encode(events, sink="s", codec=codec, received=0.0))
+        self.put_batch(self.batch(*numbers, **known))
+
+    def put_batch(self, batch):
+        self.ledger.received += batch.events
+        self.ledger.in_memory += batch.events
+        self.spool.put(batch)
 
     async def until(self, condition):
         """Wait for a condition of the counters."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(20):
             while not condition():
                 await asyncio.sleep(0.001)
 
@@ -65,8 +118,8 @@ class Delivery:
 
 
 @asynccontextmanager
-async def delivering(url, **options):
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
+async def delivering(url, *, timeout=5, **options):
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=timeout)) as session:
         delivery = Delivery(url, session, **options)
         task = asyncio.create_task(delivery.sink.run())
         try:
@@ -76,6 +129,7 @@ async def delivering(url, **options):
             assert not task.done()
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
+            assert delivery.counters.in_flight == 0
 
 
 def numbers(sink):
@@ -90,13 +144,14 @@ async def server():
 
 async def test_batches_are_posted_as_ndjson(server):
     """The body, its type and its coding are what the sink is told."""
-    async with delivering(server.url) as delivery:
-        delivery.put(1, 2, codec="gzip")
+    async with delivering(server.url, compression="gzip") as delivery:
+        delivery.put(1, 2)
         await delivery.settled()
     assert server.requests == [[{"n": 1}, {"n": 2}]]
     headers = server.headers[0]
     assert headers["Content-Type"] == "application/x-ndjson"
     assert headers["Content-Encoding"] == "gzip"
+    assert headers["Accept-Encoding"] == "identity"
     assert headers["User-Agent"].startswith("collector/")
     assert delivery.counters.delivered == delivery.ledger.delivered == 2
     assert delivery.counters.requests == {"200": 1}
@@ -108,19 +163,17 @@ async def test_batches_are_posted_as_ndjson(server):
     ("auth", "header", "value"),
     [
         (
-            "{basic: {username: me, password: pass:wörd}}",
+            {"basic": {"username": "me", "password": "pass:wörd"}},
             "Authorization",
             "Basic bWU6cGFzczp3w7ZyZA==",
         ),
-        ("{bearer: {token: t0ken-value}}", "Authorization", "Bearer t0ken-value"),
-        ("{header: {name: X-Api-Key, value: k3y-value}}", "X-Api-Key", "k3y-value"),
+        ({"bearer": {"token": "t0ken-value"}}, "Authorization", "Bearer t0ken-value"),
+        ({"header": {"name": "X-Api-Key", "value": "k3y-value"}}, "X-Api-Key", "k3y-value"),
     ],
 )
 async def test_credentials_and_headers_are_sent(server, auth, header, value):
     """Each kind of auth, beside headers of the settings."""
-    async with delivering(
-        server.url, more=f"auth: {auth}\n    headers: {{X-Site: paris}}"
-    ) as delivery:
+    async with delivering(server.url, auth=auth, headers={"X-Site": "paris"}) as delivery:
         delivery.put(1)
         await delivery.settled()
     assert server.headers[0][header] == value
@@ -131,7 +184,7 @@ async def test_credentials_and_headers_are_sent(server, auth, header, value):
 async def test_what_the_sink_cannot_take_now_is_tried_again(server, status):
     """Nothing is lost and nothing is sent twice once accepted."""
     server.answer = lambda _: status if len(server.requests) < 4 else 200
-    async with delivering(server.url, more="concurrency: 1") as delivery:
+    async with delivering(server.url, concurrency=1) as delivery:
         delivery.put(1)
         delivery.put(2)
         await delivery.settled()
@@ -171,7 +224,7 @@ async def test_a_failing_sink_is_probed_by_one_request_at_a_time(server):
         return 503 if len(server.requests) < 12 else 200
 
     server.answer = answer
-    async with delivering(server.url, more="concurrency: 4") as delivery:
+    async with delivering(server.url, concurrency=4) as delivery:
         for number in range(8):
             delivery.put(number)
         await delivery.settled()
@@ -199,15 +252,12 @@ async def test_a_sink_that_never_answers_times_out():
         writer.close()
 
     hanging = await asyncio.start_server(hang, "127.0.0.1", 0)
-    port = hanging.sockets[0].getsockname()[1]
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=0.05)) as session:
-        delivery = Delivery(f"http://127.0.0.1:{port}/", session)
-        task = asyncio.create_task(delivery.sink.run())
+    url = f"http://127.0.0.1:{hanging.sockets[0].getsockname()[1]}/"
+    async with delivering(url, timeout=0.05) as delivery:
         delivery.put(1)
         await delivery.until(lambda: delivery.counters.requests["timeout"] > 1)
         assert delivery.ledger.spooled == 1
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+        assert delivery.sink.reason == "no answer: timeout"
     held.set()
     hanging.close()
 
@@ -219,7 +269,7 @@ async def test_retry_after_is_kept_up_to_the_maximum(server):
         if len(server.requests) < 3
         else 200
     )
-    async with delivering(server.url, retry_max="30ms") as delivery:
+    async with delivering(server.url, retry={"max": "30ms"}) as delivery:
         delivery.put(1)
         await delivery.settled()
     assert numbers(server) == [1]
@@ -228,7 +278,7 @@ async def test_retry_after_is_kept_up_to_the_maximum(server):
 async def test_a_batch_that_is_too_large_is_halved_and_the_size_learned(server):
     """413 halves until it fits; later batches are cut before they are sent."""
     server.answer = lambda events: 413 if len(events) > 2 else 200
-    async with delivering(server.url, more="concurrency: 1") as delivery:
+    async with delivering(server.url, concurrency=1) as delivery:
         delivery.put(*range(8))
         await delivery.settled()
         refusals = delivery.counters.requests["413"]
@@ -243,12 +293,12 @@ async def test_a_batch_that_is_too_large_is_halved_and_the_size_learned(server):
 async def test_one_refused_event_among_good_ones_is_isolated_and_given_up(server, status):
     """The others are delivered; the bad one is buried after the sink has accepted others."""
     server.answer = lambda events: status if {"n": 5} in events else 200
-    async with delivering(server.url, more="concurrency: 1") as delivery:
+    async with delivering(server.url, concurrency=1) as delivery:
         delivery.put(*range(8))
         await delivery.settled()
         assert delivery.counters.up
     assert sorted(numbers(server)) == [0, 1, 2, 3, 4, 6, 7]
-    assert delivery.ledger.dropped == {"refused": 1}
+    assert delivery.ledger.dead_lettered == {"refused": 1}
 
 
 async def test_a_lone_refused_event_is_not_buried_before_another_is_accepted(server):
@@ -261,7 +311,7 @@ async def test_a_lone_refused_event_is_not_buried_before_another_is_accepted(ser
         delivery.put(2)
         await delivery.settled()
     assert numbers(server) == [2]
-    assert delivery.ledger.dropped == {"refused": 1}
+    assert delivery.ledger.dead_lettered == {"refused": 1}
 
 
 async def test_while_all_events_are_refused_nothing_is_buried(server):
@@ -278,20 +328,23 @@ async def test_while_all_events_are_refused_nothing_is_buried(server):
         await delivery.settled()
         assert delivery.counters.up
     assert sorted(numbers(server)) == list(range(8))
-    assert delivery.ledger.dropped == {}
+    assert not delivery.ledger.dead_lettered
 
 
 async def test_many_refused_events_among_good_ones_are_all_found(server):
     """Every odd event is bad; every even one arrives."""
     server.answer = lambda events: 400 if any(event["n"] % 2 for event in events) else 200
-    async with delivering(server.url, more="concurrency: 3") as delivery:
+    async with delivering(server.url, concurrency=3) as delivery:
         for start in range(0, 40, 8):
             delivery.put(*range(start, start + 8))
         await delivery.until(lambda: delivery.ledger.delivered == 20)
-        delivery.put(40)
-        await delivery.settled()
-    assert sorted(numbers(server)) == list(range(0, 41, 2))
-    assert delivery.ledger.dropped == {"refused": 20}
+        more = 40
+        while delivery.ledger.spooled:  # each acceptance is evidence against those before it
+            delivery.put(more)
+            more += 2
+            await asyncio.sleep(0.02)
+    assert sorted(numbers(server)) == list(range(0, more, 2))
+    assert delivery.ledger.dead_lettered == {"refused": 20}
 
 
 async def test_order_is_kept_with_one_request_in_flight(server):
@@ -299,7 +352,7 @@ async def test_order_is_kept_with_one_request_in_flight(server):
     server.answer = lambda events: (
         503 if len(server.requests) % 3 == 0 else 413 if len(events) > 3 else 200
     )
-    async with delivering(server.url, more="concurrency: 1") as delivery:
+    async with delivering(server.url, concurrency=1) as delivery:
         for start in range(0, 40, 8):
             delivery.put(*range(start, start + 8))
         await delivery.settled()
@@ -309,7 +362,7 @@ async def test_order_is_kept_with_one_request_in_flight(server):
 async def test_before_a_stop_a_waiting_sink_is_tried_at_once(server):
     """A sink that came back during a long backoff still gets what waits for it."""
     server.answer = lambda _: 503
-    async with delivering(server.url, retry_max="1h", retry_initial="10m") as delivery:
+    async with delivering(server.url, retry={"initial": "10m", "max": "1h"}) as delivery:
         delivery.put(1)
         await server.wait_until(lambda: len(server.requests) == 1)
         await delivery.until(lambda: not delivery.counters.up)
@@ -327,9 +380,8 @@ async def test_a_replaced_secret_file_is_read_before_the_next_probe(server, tmp_
     server.answer = lambda _: (
         200 if server.headers[-1]["Authorization"] == "Bearer new-token" else 401
     )
-    async with delivering(
-        server.url, more=f"auth: {{bearer: {{token_file: {token}}}}}"
-    ) as delivery:
+    auth = {"bearer": {"token_file": str(token)}}
+    async with delivering(server.url, auth=auth) as delivery:
         delivery.put(1)
         await server.wait_until(lambda: len(server.requests) > 2)
         token.unlink()
@@ -344,7 +396,7 @@ async def test_the_reported_problem_holds_no_secret(server):
     server.answer = lambda _: web.Response(
         status=401, text=f"who is\n\n{server.headers[-1]['Authorization']} ?"
     )
-    async with delivering(server.url, more="auth: {bearer: {token: s3cret-token}}") as delivery:
+    async with delivering(server.url, auth={"bearer": {"token": "s3cret-token"}}) as delivery:
         delivery.put(1)
         await delivery.until(lambda: not delivery.counters.up)
         assert delivery.sink.health.problem == "HTTP 401 Unauthorized: who is *** *** ?"
@@ -361,7 +413,7 @@ async def test_no_place_of_an_answer_brings_back_a_secret(server, place):
         text="" if place == "reason" else padding + token,
     )
     url = f"{server.url}?apikey=query-secret"
-    async with delivering(url, more=f"auth: {{bearer: {{token: {token}}}}}") as delivery:
+    async with delivering(url, auth={"bearer": {"token": token}}) as delivery:
         delivery.put(1)
         await delivery.until(lambda: not delivery.counters.up)
         assert "s3cret" not in delivery.sink.health.problem
@@ -421,7 +473,7 @@ async def test_what_is_no_answer_is_tried_again_and_shows_no_url(answer):
 async def test_a_sink_that_found_everything_too_large_is_sent_full_batches_again(server):
     """What a time of 413 has taught is forgotten by and by."""
     server.answer = lambda _: 413 if len(server.requests) < 12 else 200
-    async with delivering(server.url, more="concurrency: 1") as delivery:
+    async with delivering(server.url, concurrency=1) as delivery:
         delivery.put(*range(64))
         await delivery.settled()
         for start in range(64, 64 * 20, 64):
@@ -435,7 +487,7 @@ async def test_a_sink_that_comes_and_goes_is_not_logged_each_time(server):
     """One line for the first failure and one for its end."""
     server.answer = lambda _: 503 if len(server.requests) % 2 else 200
     with structlog.testing.capture_logs() as lines:
-        async with delivering(server.url, more="concurrency: 1") as delivery:
+        async with delivering(server.url, concurrency=1) as delivery:
             for number in range(50):
                 delivery.put(number)
             await delivery.settled()
@@ -453,3 +505,516 @@ async def test_an_endless_answer_is_not_read_to_its_end(server):
         await delivery.until(lambda: not delivery.counters.up)
         assert len(delivery.sink.health.problem) < 300
         assert "\n" not in delivery.sink.health.problem
+
+
+# Answers for each event.
+
+
+async def test_of_a_batch_that_is_taken_in_part_only_the_rest_is_sent_again(server):
+    """What the sink cannot take now is one smaller batch, in order, before what comes after."""
+    later = {2, 5}
+
+    def outcome(number):
+        return "RETRY" if number in later and len(server.requests) < 4 else "ACCEPTED"
+
+    server.answer = itemwise(outcome)
+    async with delivering(server.url, form=Scripted, concurrency=1) as delivery:
+        delivery.put(*range(8))
+        delivery.put(8, 9)
+        await delivery.settled()
+        assert delivery.counters.delivered == delivery.ledger.delivered == 10
+    sent = [[event["n"] for event in events] for events in server.requests]
+    assert sent == [list(range(8)), [2, 5], [2, 5], [2, 5], [8, 9]]
+
+
+async def test_a_sink_that_takes_a_batch_in_part_is_named_for_it(server):
+    """Without a word of what it said where anybody may read it."""
+    server.answer = itemwise(lambda number: "PAUSE" if number else "ACCEPTED")
+    async with delivering(server.url, form=Scripted) as delivery:
+        delivery.put(0, 1)
+        await delivery.until(lambda: delivery.ledger.delivered == 1)
+        assert delivery.sink.reason == "HTTP 200, but events were not taken"
+        assert delivery.sink.problem == "as told"
+        server.answer = lambda _: 200
+        await delivery.settled()
+        assert (delivery.sink.reason, delivery.sink.problem) == ("", "")
+
+
+async def test_events_refused_among_accepted_ones_are_buried_after_the_next_acceptance(server):
+    """Together, and with their intakes counted."""
+    server.answer = itemwise(lambda number: "REFUSED" if number % 3 == 0 else "ACCEPTED")
+    async with delivering(server.url, form=Scripted, concurrency=1) as delivery:
+        delivery.put(*range(7))
+        await delivery.until(lambda: delivery.ledger.delivered == 4)
+        await server.wait_until(lambda: len(server.requests) > 3)
+        assert delivery.ledger.spooled == 3
+        delivery.put(7)
+        await delivery.settled()
+    assert delivery.ledger.dead_lettered == {"refused": 3}
+    assert delivery.stats.dead_lettered == {("edr", "refused"): 3}
+    assert [event["n"] for event in server.requests[-1]] == [0, 3, 6]
+
+
+async def test_what_of_a_suspect_is_taken_at_last_is_not_buried(server):
+    """Only what is refused again."""
+    mended = False
+    server.answer = itemwise(
+        lambda number: "REFUSED" if number == 0 or (number == 1 and not mended) else "ACCEPTED"
+    )
+    async with delivering(server.url, form=Scripted, concurrency=1) as delivery:
+        delivery.put(0, 1, 2)
+        await delivery.until(lambda: delivery.ledger.delivered == 1)
+        mended = True
+        delivery.put(3)
+        await delivery.settled()
+    assert delivery.ledger.delivered == 3
+    assert delivery.ledger.dead_lettered == {"refused": 1}
+
+
+async def test_bulks_of_which_every_event_is_refused_pause_the_sink_and_stay_whole(server):
+    """Taking them apart would tell nothing. Once it is mended, the sink gets them in order."""
+    refuse, accept = itemwise(lambda _: "REFUSED"), itemwise(lambda _: "ACCEPTED")
+    server.answer = refuse
+    async with delivering(server.url, form=Scripted, concurrency=1) as delivery:
+        for start in range(0, 40, 10):
+            delivery.put(*range(start, start + 10))
+        await server.wait_until(lambda: len(server.requests) > 12)
+        assert not delivery.counters.up
+        assert delivery.ledger.spooled == 40
+        assert {len(events) for events in server.requests} == {10}
+        # Mended between two rounds: the next request is the oldest suspect's.
+        server.answer = lambda events: (
+            accept(events) if events[0]["n"] == 0 or server.events else refuse(events)
+        )
+        await delivery.settled()
+    assert numbers(server) == list(range(40))
+    assert not delivery.ledger.dead_lettered
+
+
+async def test_events_kept_apart_as_failed_are_delivered_and_counted(server):
+    """The sink has them, but nobody will find them where they look."""
+    server.answer = lambda _: said(failed_store=2)
+    with structlog.testing.capture_logs() as lines:
+        async with delivering(server.url, form=Scripted) as delivery:
+            delivery.put(1, 2, 3)
+            await delivery.settled()
+    assert delivery.counters.failure_store == 2
+    assert delivery.counters.delivered == 3
+    (line,) = lines
+    assert line["event"] == "sink kept events apart as failed, see its failure store"
+    assert (line["log_level"], line["events"], line["problem"]) == ("error", 2, "as told")
+
+
+async def test_a_suspect_that_is_taken_in_part_lets_the_next_have_its_turn(server):
+    """While nothing else is there to be sent."""
+    mended = False
+    server.answer = itemwise(lambda number: "ACCEPTED" if mended and number % 2 else "REFUSED")
+    async with delivering(server.url, form=Scripted, concurrency=1) as delivery:
+        delivery.put(0, 1)
+        delivery.put(2, 3)
+        await server.wait_until(lambda: len(server.requests) > 8)
+        mended = True
+        await delivery.until(lambda: delivery.ledger.delivered == 2)
+        delivery.put(5)
+        await delivery.settled()
+    assert delivery.ledger.dead_lettered == {"refused": 2}
+
+
+# The event at fault, where the sink names it.
+
+
+async def test_the_event_that_the_sink_names_is_tried_alone(server):
+    """What is before and after it is sent in order, without halving."""
+
+    def answer(events):
+        found = [event["n"] for event in events]
+        return said("REFUSED", 400, culprit=found.index(5)) if 5 in found else 200
+
+    server.answer = answer
+    async with delivering(server.url, form=Scripted, concurrency=1) as delivery:
+        delivery.put(*range(10))
+        await delivery.settled()
+    assert [len(events) for events in server.requests] == [10, 5, 1, 4, 1]
+    assert numbers(server) == [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    assert delivery.ledger.dead_lettered == {"refused": 1}
+
+
+@pytest.mark.parametrize("culprit", [0, 7])
+async def test_an_event_named_wrongly_is_not_blamed(server, culprit):
+    """It is accepted when it stands alone."""
+    server.answer = lambda events: (
+        said("REFUSED", 400, culprit=min(culprit, len(events) - 1))
+        if len(events) > 1 and {"n": 3} in events
+        else 400
+        if {"n": 3} in events
+        else 200
+    )
+    async with delivering(server.url, form=Scripted, concurrency=1) as delivery:
+        delivery.put(*range(8))
+        delivery.put(8)
+        await delivery.settled()
+    assert sorted(numbers(server)) == [0, 1, 2, 4, 5, 6, 7, 8]
+
+
+async def test_a_position_that_does_not_exist_is_no_hint(server):
+    """The batch is halved as if none had been given."""
+    server.answer = lambda events: said("REFUSED", 400, culprit=9) if {"n": 1} in events else 200
+    async with delivering(server.url, form=Scripted, concurrency=1) as delivery:
+        delivery.put(0, 1, 2, 3)
+        await delivery.settled()
+    assert sorted(numbers(server)) == [0, 2, 3]
+
+
+# A sink that refuses all.
+
+
+async def test_a_mended_sink_gets_what_it_refused_in_order(server):
+    """Suspects come before what was not tried yet."""
+    server.answer = lambda _: 422
+    async with delivering(server.url, concurrency=1) as delivery:
+        for start in range(0, 12, 4):
+            delivery.put(*range(start, start + 4))
+        # Mended between two rounds: the next request is the oldest suspect's.
+        server.answer = lambda events: (
+            200 if len(server.requests) > 30 and (events[0]["n"] == 0 or server.events) else 422
+        )
+        await delivery.settled()
+    assert numbers(server) == list(range(12))
+    assert not delivery.ledger.dead_lettered
+
+
+async def test_several_bad_events_in_a_row_do_not_stop_the_sink_for_good(server):
+    """Each probe tries one that was not tried yet."""
+    server.answer = lambda events: 400 if any(event["n"] < 6 for event in events) else 200
+    async with delivering(server.url, concurrency=1) as delivery:
+        delivery.put(*range(12))
+        await delivery.settled()
+    assert numbers(server) == list(range(6, 12))
+    assert delivery.ledger.dead_lettered == {"refused": 6}
+
+
+async def test_while_nothing_else_comes_each_suspect_has_its_turn(server):
+    """A good one behind a bad one is found although no new event arrives."""
+    mended = False
+    server.answer = lambda events: 200 if mended and {"n": 2} in events else 400
+    async with delivering(server.url, concurrency=1) as delivery:
+        for number in range(4):
+            delivery.put(number)
+        await server.wait_until(lambda: len(server.requests) > 12)
+        mended = True
+        await delivery.until(lambda: delivery.ledger.delivered == 1)
+    assert numbers(server) == [2]
+
+
+async def test_beyond_what_suspects_may_take_the_refused_batch_is_tried_again(server, monkeypatch):
+    """The sink's backlog stays in the spool."""
+    monkeypatch.setattr("collector.sinks.suspects.MAX_OCTETS", 1)
+    mended = False
+    server.answer = lambda _: 200 if mended else 400
+    async with delivering(server.url, concurrency=1) as delivery:
+        for number in range(5):
+            delivery.put(number)
+        await server.wait_until(lambda: len(server.requests) > 15)
+        assert {event["n"] for events in server.requests for event in events} == {0, 1}
+        mended = True
+        await delivery.settled()
+    assert sorted(numbers(server)) == list(range(5))
+    assert not delivery.ledger.dead_lettered
+
+
+# Giving up.
+
+LONG_AGO = 1_000_000.0
+
+
+async def test_events_that_a_failing_sink_does_not_take_in_time_become_dead_letters(server):
+    """Those that are too old; the others wait."""
+    server.answer = lambda _: 503
+    with structlog.testing.capture_logs() as lines:
+        async with delivering(server.url, retry={"give_up_after": "1h"}) as delivery:
+            for number in range(20):
+                delivery.put(number, received=LONG_AGO)
+            delivery.put(20, 21)
+            await delivery.until(lambda: delivery.ledger.dead_lettered["gave_up"] == 20)
+            assert delivery.ledger.spooled == 2
+            server.answer = lambda _: 200
+            await delivery.settled()
+    assert numbers(server) == [20, 21]
+    assert delivery.stats.dead_lettered == {("edr", "gave_up"): 20}
+    given_up = [line for line in lines if "given up" in line["event"]]
+    assert [line["problem"] for line in given_up] == ["HTTP 503 Service Unavailable"]
+
+
+async def test_one_failure_gives_up_nothing(server):
+    """A sink that accepts gets the oldest events too."""
+    server.answer = lambda _: 503 if len(server.requests) % 2 else 200
+    async with delivering(server.url, retry={"give_up_after": "1h"}, concurrency=1) as delivery:
+        for number in range(20):
+            delivery.put(number, received=LONG_AGO)
+        await delivery.settled()
+    assert numbers(server) == list(range(20))
+
+
+async def test_suspects_that_are_too_old_are_given_up_together(server):
+    """Nobody will know whether they were to blame."""
+    server.answer = lambda _: 400
+    async with delivering(server.url, retry={"give_up_after": "1h"}, concurrency=1) as delivery:
+        for number in range(4):
+            delivery.put(number, received=LONG_AGO)
+        await delivery.settled()
+    assert delivery.ledger.dead_lettered == {"gave_up": 4}
+
+
+# Batches that cannot be sent as they are.
+
+
+class Sealed(Ndjson):
+    """Puts a key before the body, once there is one."""
+
+    is_sealed = True
+    key = b""
+
+    def seal(self, body, intake):
+        if not self.key:
+            raise SealError(f"intake {intake!r} has no key")
+        return b'{"n":"%b of %b"}\n%b' % (self.key, intake.encode(), body)
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+async def test_a_body_is_sealed_when_it_is_posted(server, compression):
+    """With the key of the time; what is stored is without it."""
+    async with delivering(server.url, form=Sealed, compression=compression) as delivery:
+        delivery.form.key = b"first"
+        server.answer = lambda _: 503
+        delivery.put(1)
+        await server.wait_until(lambda: len(server.requests) > 1)
+        delivery.form.key = b"second"
+        server.answer = lambda _: 200 if server.requests[-1][0]["n"][:6] == "second" else 503
+        await delivery.settled()
+    assert server.events == [{"n": "second of edr"}, {"n": 1}]
+
+
+async def test_a_batch_that_cannot_be_sealed_waits_and_is_named(server):
+    """It is sent once that is mended."""
+    async with delivering(server.url, form=Sealed) as delivery:
+        delivery.put(1)
+        await delivery.until(lambda: delivery.sink.reason != "")
+        assert delivery.sink.reason == "some events cannot be sent as they are"
+        assert delivery.sink.problem == "intake 'edr' has no key"
+        assert delivery.ledger.spooled == 1
+        delivery.form.key = b"key"
+        await delivery.settled()
+        assert (delivery.sink.reason, delivery.sink.problem) == ("", "")
+    assert server.events == [{"n": "key of edr"}, {"n": 1}]
+
+
+async def test_a_batch_in_another_form_is_made_anew_and_its_parts_sent_in_order(server):
+    """Once, however often they are retried."""
+    made = []
+
+    def recode(batch):
+        made.append(batch.form)
+        parts = [replace(part, form="ndjson:event") for part in select(batch, ([0, 1], [2]))]
+        server.answer = lambda _: 503 if len(server.requests) < 3 else 200
+        return parts
+
+    async with delivering(server.url, recode=recode, concurrency=1) as delivery:
+        delivery.put_batch(replace(delivery.batch(1, 2, 3), form="ndjson:raw"))
+        delivery.put(4)
+        await delivery.settled()
+    assert numbers(server) == [1, 2, 3, 4]
+    assert made == ["ndjson:raw"]
+
+
+async def test_a_batch_compressed_otherwise_is_made_anew(server):
+    """The sink may not read what the settings no longer say."""
+    async with delivering(
+        server.url, compression="gzip", recode=lambda batch: [replace(batch, codec="gzip")]
+    ) as delivery:
+        delivery.form.content_type = "text/plain"
+        batch = delivery.batch(1)
+        delivery.put_batch(replace(batch, codec="zstd"))
+        await delivery.settled()
+    assert server.headers[0]["Content-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize(
+    ("error", "problem"),
+    [
+        (RecodingError("form 'later:event' is not known"), "form 'later:event' is not known"),
+        (ValueError("s3cret"), "a batch cannot be read: ValueError"),
+    ],
+)
+async def test_a_batch_that_cannot_be_made_anew_waits_and_others_go_before_it(
+    server, error, problem
+):
+    """It is named, and never lost."""
+
+    def recode(_):
+        raise error
+
+    async with delivering(server.url, recode=recode, concurrency=1) as delivery:
+        delivery.put_batch(replace(delivery.batch(1), form="later:event"))
+        delivery.put(2)
+        await delivery.until(lambda: delivery.ledger.delivered == 1)
+        assert delivery.sink.problem == problem
+        assert delivery.ledger.spooled == 1
+    assert numbers(server) == [2]
+
+
+async def test_a_damaged_batch_that_would_have_to_be_halved_waits(server):
+    """It neither ends delivery nor is lost."""
+    server.answer = lambda events: 413 if len(events) > 1 else 200
+    async with delivering(server.url, concurrency=1) as delivery:
+        damaged = delivery.batch(1, 2)
+        damaged.entries = b"[]"
+        delivery.put_batch(damaged)
+        delivery.put(3)
+        await delivery.until(lambda: delivery.ledger.delivered == 1)
+        assert delivery.sink.problem.startswith("a batch cannot be read")
+        assert delivery.ledger.spooled == 2
+
+
+# How many requests at once.
+
+
+async def test_a_sink_is_met_by_one_request_and_given_more_as_it_answers(server):
+    """Up to what the settings allow."""
+    highest = []
+
+    def answer(_):
+        highest.append(delivery.counters.in_flight)
+        return 200
+
+    server.answer = answer
+    async with delivering(server.url, concurrency=4) as delivery:
+        for number in range(200):
+            delivery.put(number)
+        await delivery.until(lambda: delivery.counters.concurrency_limit == 4)
+        await delivery.settled()
+    assert highest[0] == 1
+    assert max(highest) <= 4
+    assert sorted(numbers(server)) == list(range(200))
+
+
+async def test_a_sink_that_comes_back_is_met_by_one_request(server):
+    """An outage takes the limit down; nothing is sent at once that waited."""
+    async with delivering(server.url, concurrency=8) as delivery:
+        for number in range(100):
+            delivery.put(number)
+        await delivery.settled()
+        server.answer = lambda _: 503
+        for number in range(100, 200):
+            delivery.put(number)
+        await delivery.until(lambda: delivery.counters.requests["503"] > 12)
+        assert delivery.counters.concurrency_limit == 1
+        first = len(server.requests)
+        together = []
+
+        def answer(_):
+            together.append(delivery.counters.in_flight)
+            return 200
+
+        server.answer = answer
+        await delivery.settled()
+        assert len(server.requests) > first
+    assert together[0] == 1
+    assert all(later - earlier <= 2 for earlier, later in pairwise(together))
+
+
+async def test_requests_wait_for_their_turn_in_order(server):
+    """No worker is passed over for good while the limit is low."""
+    server.answer = itemwise(lambda _: "ACCEPTED")
+    async with delivering(server.url, form=Scripted, concurrency=8) as delivery:
+        delivery.sink._limiter._grow = lambda: None
+        for number in range(100):
+            delivery.put(number)
+        await delivery.settled()
+    assert numbers(server) == list(range(100))
+
+
+async def test_cancelled_in_the_middle_of_a_request_nothing_is_unaccounted_for(server):
+    """What was under way is still in the spool."""
+    held = asyncio.Event()
+
+    async def hold():
+        await held.wait()
+        return 200
+
+    server.answer = lambda _: hold()
+    async with delivering(server.url, concurrency=1) as delivery:
+        delivery.put(1, 2)
+        delivery.put(3)
+        await server.wait_until(lambda: len(server.requests) == 1)
+    held.set()
+    assert delivery.ledger.spooled == 3
+    assert await delivery.spool.close() == 3
+    assert delivery.ledger.imbalance() == 0
+
+
+class Moody:
+    """A sink that does anything: by its mood of the moment and, at times, against it."""
+
+    def __init__(self, rng):
+        self.mood = 200
+        self.poison = set(rng.sample(range(100), rng.choice([0, 1, 20])))
+        self.taken = []
+        self._rng = rng
+        self._is_itemwise = rng.random() < 0.5
+        self._names_culprits = rng.random() < 0.5
+        self._most_events = rng.choice([7, 1000])
+
+    def answer(self, events):
+        rng = self._rng
+        mood = self.mood if rng.random() < 0.9 else rng.choice([200, 401, 429, 503])
+        found = [event["n"] for event in events]
+        if mood != 200:
+            return mood
+        if len(found) > self._most_events:
+            return 413
+        if self._is_itemwise:
+            return self._answer_each(events)
+        bad = [at for at, number in enumerate(found) if number in self.poison]
+        if bad:
+            return said("REFUSED", 400, culprit=bad[0]) if self._names_culprits else 422
+        self.taken += found
+        return 200
+
+    def _answer_each(self, events):
+        def outcome_of(number):
+            if number in self.poison:
+                return "REFUSED"
+            if self._rng.random() < 0.1:
+                return "RETRY"
+            self.taken.append(number)
+            return "ACCEPTED"
+
+        return itemwise(outcome_of)(events)
+
+
+async def another_request(server):
+    seen = len(server.requests)
+    await server.wait_until(lambda: len(server.requests) > seen)
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_whatever_a_sink_does_every_event_is_delivered_once_or_buried(server, seed):
+    """Only what it refuses is buried; all that it accepts, it gets once."""
+    rng = random.Random(seed)
+    sink = Moody(rng)
+    server.answer = sink.answer
+    concurrency = rng.choice([1, 2, 8])
+    async with delivering(server.url, form=Scripted, concurrency=concurrency) as delivery:
+        count = 0
+        for size in [10] * 10:
+            delivery.put(*range(count, count + size))
+            count += size
+            sink.mood = rng.choice([200, 200, 401, 503])
+            await another_request(server)
+        sink.mood = 200
+        while delivery.ledger.spooled:  # each acceptance is evidence against those before it
+            delivery.put(count)
+            count += 1
+            await asyncio.sleep(0.05)
+    assert delivery.ledger.dead_lettered.total() == len(sink.poison)
+    assert sorted(sink.taken) == [number for number in range(count) if number not in sink.poison]

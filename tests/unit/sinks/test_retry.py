@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from collector.sinks.retry import Backoff, Outcome, classify, retry_after
+from collector.sinks.retry import Backoff, Outcome, Verdict, classify, read_status, retry_after
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,21 @@ from collector.sinks.retry import Backoff, Outcome, classify, retry_after
 def test_each_status_has_its_meaning(statuses, outcome):
     """Only 400, 413 and 422 can be an event's fault."""
     assert {classify(status) for status in statuses} == {outcome}
+
+
+def test_an_acceptance_has_no_problem():
+    """Whatever the sink says beside it."""
+    assert read_status(202, {}, "queued", now=0.0) == Verdict(Outcome.ACCEPTED)
+
+
+def test_a_failure_is_named_with_what_the_sink_says():
+    """The name is the standard one: what the sink calls it could be anything."""
+    headers = {"Retry-After": "7"}
+    assert read_status(503, headers, "later", now=0.0) == Verdict(
+        Outcome.RETRY, "HTTP 503 Service Unavailable: later", 7.0
+    )
+    assert read_status(401, {}, "", now=0.0) == Verdict(Outcome.PAUSE, "HTTP 401 Unauthorized")
+    assert read_status(599, {}, "", now=0.0).problem == "HTTP 599"
 
 
 @pytest.mark.parametrize(
