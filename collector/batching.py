@@ -1,25 +1,31 @@
-"""Gathers encoded events into batches, one gatherer per sink."""
+"""Gathers documents into batches, one gatherer per sink."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from collector.sinks.encoders import encode
+from collector.spool.entries import pack
 
 if TYPE_CHECKING:
     import asyncio
 
+    from collector.backpressure import Gate
+    from collector.events.envelope import Arrival, Receipt
     from collector.ledger import Ledger
+    from collector.sinks.formats import Format
     from collector.spool import Spool
+    from collector.spool.entries import Run
 
 
 class Batcher:
     """Closes a batch at `max_events`, `max_bytes` or `max_wait`, whichever comes first.
 
-    An event larger than `max_bytes` makes a batch of its own.
+    A document larger than `max_bytes` makes a batch of its own.
 
     Args:
         sink: name of the sink.
+        form: joins the documents.
         codec: compression of the batches.
         max_events: events in a batch.
         max_bytes: octets of a batch before compression.
@@ -27,27 +33,37 @@ class Batcher:
         spool: where closed batches go.
         ledger: accounts of the process.
         loop: runs the timer of `max_wait`.
+
+    Attributes:
+        sink: name of the sink.
+        gate: closed while the sink's share of the spool is full and its senders are to wait.
     """
 
     __slots__ = (
         "_codec",
-        "_events",
+        "_documents",
+        "_form",
+        "_identifiers",
+        "_intake",
         "_ledger",
         "_loop",
         "_max_bytes",
         "_max_events",
         "_max_wait",
         "_octets",
-        "_received",
-        "_sink",
+        "_receipt",
+        "_runs",
         "_spool",
         "_timer",
+        "gate",
+        "sink",
     )
 
     def __init__(
         self,
         sink: str,
         *,
+        form: Format,
         codec: str,
         max_events: int,
         max_bytes: int,
@@ -56,7 +72,9 @@ class Batcher:
         ledger: Ledger,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._sink = sink
+        self.sink = sink
+        self.gate: Gate = spool.gates[sink]
+        self._form = form
         self._codec = codec
         self._max_events = max_events
         self._max_bytes = max_bytes
@@ -64,33 +82,59 @@ class Batcher:
         self._spool = spool
         self._ledger = ledger
         self._loop = loop
-        self._events: list[bytes] = []
-        self._octets = 0
-        self._received = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._begin()
 
-    def add(self, event: bytes, received: float) -> None:
-        """Add an encoded event that was received at `received`, in seconds since 1970."""
-        size = len(event) + 1
+    def _begin(self) -> None:
+        self._documents: list[bytes] = []
+        self._identifiers: list[str] = []
+        self._octets = 0
+        # Where the events of each intake and read begin.
+        self._runs: list[tuple[int, str, Receipt]] = []
+        self._receipt: Receipt | None = None
+        self._intake = ""
+
+    def add(self, document: bytes, arrival: Arrival, intake: str) -> None:
+        """Add the document of an event of `intake`."""
+        size = len(document) + 1
         if self._octets + size > self._max_bytes:
             self.flush()
-        if not self._events:
-            self._received = received
+        documents, receipt = self._documents, arrival.receipt
+        if not documents:
             self._timer = self._loop.call_later(self._max_wait, self.flush)
-        self._events.append(event)
+        if receipt is not self._receipt or intake != self._intake:
+            self._runs.append((len(documents), intake, receipt))
+            self._receipt, self._intake = receipt, intake
+        self._identifiers.append(arrival.identifier)
+        documents.append(document)
         self._octets += size
         self._ledger.in_memory += 1
-        if len(self._events) >= self._max_events:
+        if len(documents) >= self._max_events:
             self.flush()
 
     def flush(self) -> None:
         """Close the open batch and hand it to the spool; does nothing when it is empty."""
-        if not self._events:
+        if not self._documents:
             return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        events, self._events, self._octets = self._events, [], 0
-        batch = encode(events, sink=self._sink, codec=self._codec, received=self._received)
-        self._ledger.in_memory -= len(events)
+        documents = self._documents
+        runs = self._counted_runs()
+        batch = encode(
+            documents,
+            pack(self._identifiers, runs),
+            sink=self.sink,
+            form=self._form,
+            codec=self._codec,
+            received=min(received for _, _, _, received in runs),
+        )
+        self._begin()
         self._spool.put(batch)
+
+    def _counted_runs(self) -> list[Run]:
+        ends = [*(start for start, _, _ in self._runs[1:]), len(self._documents)]
+        return [
+            (end - start, intake, receipt.peer, receipt.moment.timestamp())
+            for (start, intake, receipt), end in zip(self._runs, ends, strict=True)
+        ]

@@ -10,6 +10,7 @@ Sizes are in bytes and durations in seconds once they are read.
 import ipaddress
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
@@ -21,7 +22,7 @@ from pydantic import Field, SecretStr, ValidationError
 from collector.events.envelope import DEFAULT_PARTS, Part
 from collector.events.fields import ALWAYS, known_fields, may_have
 from collector.parsers import PARSERS, PROFILES, Profile
-from collector.settings import constant_fields, relations
+from collector.settings import constant_fields, relations, sink_relations
 from collector.settings.checking import Settings, check
 from collector.settings.constant_fields import CONSTANT_FIELDS
 from collector.settings.document import read_mapping, read_text
@@ -29,15 +30,18 @@ from collector.settings.json_schema import json_schema
 from collector.settings.kinds import (
     BOOLEAN,
     COMPARED,
+    DIRECTORY,
     FIELD_NAME,
     HEADER_NAME,
     HOST,
     INBOX,
+    INDEX,
     LABEL,
     NETWORK,
     SD_NAME,
     SECRET,
     SECRET_FILE,
+    TEMPLATE,
     TIMEZONE,
     URL,
     USER_NAME,
@@ -60,6 +64,10 @@ Transport = Literal["udp", "tcp"]
 Framing = Literal["auto", "octet-counted", "lf", "nul"]
 WhenOversize = Literal["truncate", "reject"]
 LogLevel = Literal["debug", "info", "warning", "error"]
+WhenFull = Literal["block", "drop"]
+FormatName = Literal["ndjson", "json", "elasticsearch", "splunk_hec", "sekoia"]
+Payload = Literal["event", "raw"]
+Compression = Literal["none", "gzip", "zstd"]
 
 Networks = Annotated[tuple[Annotated[Network, NETWORK], ...], Field(max_length=1000), OneOrMany()]
 SecretText = Annotated[SecretStr, SECRET]
@@ -163,6 +171,15 @@ class ListenerSettings(Settings):
                     yield Problem(name, f"{what}; accepted with transport: {mark.transport}")
 
 
+class RateSettings(Settings):
+    """How many events an intake takes, so that one flood does not fill the spool for all."""
+
+    events_per_second: Annotated[int, whole(1, 10_000_000)]
+    """Events per second; what one second allows may come at once."""
+    when_over: Literal["drop", "dead_letter"] = "drop"
+    """What becomes of more: drop counts it as max_rate, dead_letter keeps it as dead letters."""
+
+
 class IntakeSettings(Settings):
     """One kind of events: how its messages are recognized, read and forwarded."""
 
@@ -179,6 +196,9 @@ class IntakeSettings(Settings):
     profile: Profile = "documented"
     """The shape of its events: documented, as the vendor's integration documentation has them, or
     ecs, as current ECS has them."""
+    on_parse_error: Literal["forward", "dead_letter"] = "forward"
+    """What becomes of a message that cannot be parsed: forward as an event of kind pipeline_error,
+    or dead_letter."""
     timestamp_fallback: Annotated[bool, BOOLEAN] = True
     """Whether an event without a date of its own gets the time of receipt as @timestamp."""
     envelope: Annotated[tuple[Part, ...], Field(max_length=3), OneOrMany()] = DEFAULT_PARTS
@@ -188,6 +208,8 @@ class IntakeSettings(Settings):
     """Fields added to each event, over those the parser sets; tags are added to the event's."""
     drop: Filters = ()
     """Filters: an event that one of them matches is dropped, counted as filter:NAME."""
+    max_rate: RateSettings | None = None
+    """How many events it takes; unwritten for any number."""
     sinks: Annotated[tuple[Annotated[str, LABEL], ...], Field(min_length=1), OneOrMany()] = (
         ALL_SINKS,
     )
@@ -326,6 +348,9 @@ class RetrySettings(Settings):
     """The wait after the first failure, before jitter."""
     max: Annotated[float, duration("1ms", "1d")] = 60.0
     """The longest wait, also where a sink asks for a longer one."""
+    give_up_after: Annotated[float, duration("1s", "365d")] | None = None
+    """The age at which events that a failing sink does not take become dead letters; unwritten for
+    never."""
 
     @classmethod
     def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
@@ -339,6 +364,28 @@ class RetrySettings(Settings):
             yield Problem("initial", f"longer than max; accepted: 1ms to {longest}, as max is")
 
 
+class SplunkSettings(Settings):
+    """What Splunk is told of each event; {intake} is put in."""
+
+    index: Annotated[str, TEMPLATE] | None = None
+    """The index; unwritten for the token's own."""
+    source: Annotated[str, TEMPLATE] | None = None
+    """The source; unwritten for the token's own."""
+    sourcetype: Annotated[str, TEMPLATE] = "collector:{intake}"
+    """The source type."""
+    host: Annotated[str, TEMPLATE] = "event"
+    """The host: event for the one that the event names, else a text."""
+
+
+class ShareSettings(Settings):
+    """How much of the spool one sink may take, so that one that is away does not stop others."""
+
+    max_bytes: Annotated[int, size(64 * KIB, 1 * TIB)] | None = None
+    """How much may wait for this sink; unwritten for as much as the spool holds."""
+    when_full: WhenFull | None = None
+    """What becomes of more: block, its senders wait, or drop; unwritten for what the spool has."""
+
+
 class SinkSettings(Settings):
     """Where events go."""
 
@@ -346,8 +393,15 @@ class SinkSettings(Settings):
     """The sink's name in logs and metrics; unique."""
     url: Annotated[str, URL]
     """Where batches are posted to; `inbox:` for the daemon's own inbox, which shows the newest."""
-    format: Literal["ndjson"] = "ndjson"
-    """The form of a batch: ndjson, one event per line."""
+    format: FormatName = "ndjson"
+    """The form of a batch: ndjson, one event per line; json, an array; elasticsearch, its bulk API;
+    splunk_hec, Splunk's HTTP Event Collector; sekoia, raw messages for its intake."""
+    payload: Payload = "event"
+    """What is sent: event, or raw, the message without its syslog header (ndjson, splunk_hec)."""
+    index: Annotated[str, INDEX] = "logs-edr.{intake}-default"
+    """The data stream or index (elasticsearch); {intake}, {dataset} and {namespace} are put in."""
+    splunk: SplunkSettings = SplunkSettings()
+    """Where and as what events are indexed (splunk_hec)."""
     only: Filters = ()
     """Filters: only events that one of them matches go to this sink; others count as only:NAME."""
     headers: Annotated[
@@ -356,21 +410,24 @@ class SinkSettings(Settings):
     """Headers added to each request; their values are secrets."""
     auth: AuthSettings | None = None
     """How the collector authenticates: basic, bearer or header."""
-    compression: Literal["none", "gzip"] = "gzip"
-    """How the body of a request is compressed: none or gzip."""
+    compression: Compression = "gzip"
+    """How the body of a request is compressed: none, gzip, or zstd (ndjson, json)."""
     batch: BatchSettings = BatchSettings()
     """When a batch of events is complete."""
     concurrency: Annotated[int, whole(1, 64)] = 4
-    """How many requests may be in flight; order is kept only with 1."""
+    """How many requests may be in flight at most; order is kept only with 1."""
     timeout: Annotated[float, duration("100ms", "10m")] = 30.0
     """How long a request may take in all."""
     retry: RetrySettings = RetrySettings()
     """How long the sink is left alone after it failed."""
+    spool: ShareSettings = ShareSettings()
+    """Its share of the spool."""
 
     @classmethod
     def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
-        """Find a name for all sinks, filters that share one, and headers that others set."""
+        """Find a name for all sinks, what does not go with the format, and names given twice."""
         yield from relations.unique_names(written, "only")
+        yield from sink_relations.fitting_format(written, _defaults())
         if written.get("name") == ALL_SINKS:
             yield Problem("name", f"{ALL_SINKS!r} means every sink; accepted: another name")
         headers, auth = written.get("headers"), written.get("auth")
@@ -398,15 +455,50 @@ class RoutingSettings(Settings):
     """The structured-data element (RFC 5424) that holds the key."""
     parameter: Annotated[str, SD_NAME] = "intake_key"
     """The parameter of that element whose value is the key."""
+    on_unknown: Literal["dead_letter", "reject"] = "dead_letter"
+    """What becomes of a message that belongs to no intake: kept as a dead letter, or rejected."""
 
 
 class SpoolSettings(Settings):
     """Where events wait until their sink has them."""
 
-    type: Literal["memory"] = "memory"
-    """What holds them: memory, which is empty after a stop."""
-    max_bytes: Annotated[int, size(64 * KIB, 1 * TIB)] = 256 * MIB
-    """How much may wait; beyond it, senders wait."""
+    type: Literal["sqlite", "memory"] = "sqlite"
+    """What holds them: sqlite, a file, or memory, which is empty after a stop."""
+    path: Annotated[str, DIRECTORY] = "/var/lib/collector"
+    """The directory of the file (sqlite); one daemon at a time uses it."""
+    max_bytes: Annotated[int, size(64 * KIB, 1 * TIB)] | None = None
+    """How much may wait, files of the write-ahead log included; unwritten for 10GiB, and for 256MiB
+    with type: memory."""
+    when_full: WhenFull = "block"
+    """What becomes of more: block, senders wait, or drop, counted as spool_full."""
+    synchronous: Literal["full", "normal"] = "full"
+    """When what was written is safe (sqlite): full, also when the machine loses power, or normal,
+    only when the process dies."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find a bound that a file cannot keep to."""
+        kind, given = written.get("type", "sqlite"), written.get("max_bytes")
+        if kind == "sqlite" and given is not None:
+            with suppress(ValidationError):
+                if (cls.model_validate({"max_bytes": given}).max_bytes or MIB) < MIB:
+                    yield Problem("max_bytes", "too little for a file; accepted: 1MiB to 1TiB")
+
+    @property
+    def bound(self) -> int:
+        """How much may wait, in octets."""
+        return self.max_bytes or (10 * GIB if self.type == "sqlite" else 256 * MIB)
+
+
+class DeadLetterSettings(Settings):
+    """How many messages that could not be processed or delivered are kept, the newest ones."""
+
+    max_bytes: Annotated[int, size(64 * KIB, 1 * TIB)] = 1 * GIB
+    """How much of them is kept."""
+    max_age: Annotated[float, duration("1s", "3650d")] = 30 * 86400.0
+    """How long each is kept."""
+    unknown_intake_max_bytes: Annotated[int, size(64 * KIB, 1 * TIB)] = 64 * MIB
+    """How much of those is kept that anybody could have sent: of unknown intakes and incomplete."""
 
 
 class AdminSettings(Settings):
@@ -443,13 +535,18 @@ class Config(Settings):
     listeners: Annotated[tuple[ListenerSettings, ...], Field(min_length=1, max_length=256)]
     """The sockets that messages arrive on; at least one."""
     intakes: Annotated[tuple[IntakeSettings, ...], Field(max_length=1000)] = ()
-    """The kinds of events that are accepted; what belongs to none is refused."""
+    """The kinds of events that are accepted; what belongs to none is kept aside or rejected."""
     sinks: Annotated[tuple[SinkSettings, ...], Field(min_length=1, max_length=64)]
     """Where events go; at least one."""
     routing: RoutingSettings = RoutingSettings()
     """Where a message carries the key of its intake."""
+    identity: Literal["received", "content"] = "received"
+    """What the id of an event comes from: received, each message has its own, which sorts by time;
+    or content, a message that is sent again has the same."""
     spool: SpoolSettings = SpoolSettings()
     """Where events wait until their sink has them."""
+    dead_letters: DeadLetterSettings = DeadLetterSettings()
+    """How many messages that could not be processed or delivered are kept."""
     admin: AdminSettings = AdminSettings()
     """The HTTP server for metrics, health and status."""
     logging: LoggingSettings = LoggingSettings()
@@ -466,6 +563,8 @@ class Config(Settings):
         yield from relations.known_references(written, ALL_SINKS)
         yield from relations.reachable_intakes(written)
         yield from relations.unique_keys(written)
+        yield from sink_relations.usable_indices(written, _defaults())
+        yield from sink_relations.keyed_intakes(written, _defaults())
 
     def sinks_of(self, intake: IntakeSettings) -> tuple[SinkSettings, ...]:
         """Return the sinks the events of `intake` go to, in the order of the file."""
@@ -525,7 +624,12 @@ def warnings(config: Config) -> list[Problem]:
     Returns:
         A warning for each such thing, in the order of the file.
     """
-    return [*_intake_warnings(config), *_sink_warnings(config), *_filter_warnings(config)]
+    return [
+        *_intake_warnings(config),
+        *_sink_warnings(config),
+        *sink_relations.elasticsearch_warnings(config),
+        *_filter_warnings(config),
+    ]
 
 
 def schema() -> dict[str, Any]:
@@ -550,6 +654,11 @@ def _places(written: Mapping[str, Any]) -> list[relations.Place]:
     return places
 
 
+def _defaults() -> sink_relations.Defaults:
+    fields = SinkSettings.model_fields
+    return sink_relations.Defaults(fields["format"].default, fields["index"].default, ALL_SINKS)
+
+
 def _reveal(secret: SecretStr | None, file: Path | None) -> str:
     """Return a secret in plain text; a file is read again, since it may have changed."""
     if file is not None:
@@ -571,7 +680,7 @@ def _auth_headers(auth: Mapping[str, Any]) -> Iterator[str]:
 
 def _intake_warnings(config: Config) -> Iterator[Problem]:
     if not config.intakes:
-        yield Problem("intakes", "there is none, so every message is refused")
+        yield Problem("intakes", "there is none, so no message is forwarded")
     for index, intake in enumerate(config.intakes):
         path = f"intakes[{index}]"
         if not intake.key and not intake.key_file:
@@ -621,6 +730,21 @@ def _sink_warnings(config: Config) -> Iterator[Problem]:
         if sink.auth and url.scheme == "http" and not _is_loopback(url.hostname or ""):
             message = "credentials are sent over plain http; use https"
             yield Problem(f"sinks[{index}].url", message)
+        if waiting := _held_up_by(config, sink):
+            message = (
+                f"while this share is full, senders of {waiting} wait, and their other sinks get "
+                "nothing new either; when_full: drop keeps them going"
+            )
+            yield Problem(f"sinks[{index}].spool", message)
+
+
+def _held_up_by(config: Config, sink: SinkSettings) -> str:
+    """Name the intakes whose other sinks have to wait for the share of one sink; as a text."""
+    if sink.spool.max_bytes is None or (sink.spool.when_full or config.spool.when_full) == "drop":
+        return ""
+    reached = ((intake, config.sinks_of(intake)) for intake in config.intakes)
+    names = [shown(intake.name) for intake, sinks in reached if sink in sinks and len(sinks) > 1]
+    return f"intake {' and '.join(names)}" if names else ""
 
 
 def _fields_as_written(intake: Mapping[str, Any]) -> dict[str, str]:

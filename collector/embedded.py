@@ -58,7 +58,8 @@ def load(directory: Path, environ: Mapping[str, str]) -> tuple[Config, FirstStar
     """Make the embedded default.
 
     Args:
-        directory: Where the keys are kept; made where it is missing, for the owner alone.
+        directory: Where the keys are kept, and what waits for the inbox; made where it is missing,
+            for the owner alone.
         environ: May hold `CYBEREASON_INTAKE_KEY` and `HARFANGLAB_INTAKE_KEY`, which precede the
             kept keys and replace them.
 
@@ -74,7 +75,7 @@ def load(directory: Path, environ: Mapping[str, str]) -> tuple[Config, FirstStar
         name: environ.get(variable) or kept.get(name) or str(uuid.uuid4())
         for name, variable in _VARIABLES.items()
     }
-    config = build(_settings(keys), source=_SOURCE)
+    config = build(settings(keys, directory), source=_SOURCE)
     if keys != kept:
         _keep(file, keys)
     generated = {
@@ -127,6 +128,31 @@ def what_next(admin_address: tuple[str, int], program: str) -> str:
     )
 
 
+def settings(keys: Mapping[str, str], directory: Path = DIRECTORY) -> dict[str, Any]:
+    """Return the embedded default as a settings file would have it.
+
+    Args:
+        keys: Intake keys by the name of their intake.
+        directory: Where the spool is.
+    """
+    by_key = [
+        {"name": f"syslog-{transport}", "transport": transport, "host": _HOST, "port": _PORT}
+        for transport in ("udp", "tcp")
+    ]
+    bound = [
+        {"name": name, "transport": "tcp", "host": _HOST, "port": port, "intake": name}
+        for name, port in _BOUND_PORTS.items()
+    ]
+    return {
+        "listeners": by_key + bound,
+        "intakes": [{"name": name, "parser": name, "key": key} for name, key in keys.items()],
+        "sinks": [{"name": "default", "url": INBOX}],
+        "spool": {"path": str(directory)},
+        "admin": ADMIN.model_dump(include={"host", "port"}),
+        "logging": {"format": "console"},
+    }
+
+
 class _Keys(Settings):
     """The file of the kept keys."""
 
@@ -152,24 +178,6 @@ def _is_missing(file: Path) -> bool:
         return not file.exists()
     except OSError:
         return False  # reading it says why
-
-
-def _settings(keys: Mapping[str, str]) -> dict[str, Any]:
-    by_key = [
-        {"name": f"syslog-{transport}", "transport": transport, "host": _HOST, "port": _PORT}
-        for transport in ("udp", "tcp")
-    ]
-    bound = [
-        {"name": name, "transport": "tcp", "host": _HOST, "port": port, "intake": name}
-        for name, port in _BOUND_PORTS.items()
-    ]
-    return {
-        "listeners": by_key + bound,
-        "intakes": [{"name": name, "parser": name, "key": key} for name, key in keys.items()],
-        "sinks": [{"name": "default", "url": INBOX}],
-        "admin": ADMIN.model_dump(include={"host", "port"}),
-        "logging": {"format": "console"},
-    }
 
 
 def _keep(file: Path, keys: Mapping[str, str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from collector.parsers import repairs
 from collector.syslog.framing import CutFrame, strip_octet_count
@@ -10,6 +10,10 @@ from collector.syslog.message import envelope
 
 if TYPE_CHECKING:
     from collector.syslog.message import KeyName
+
+
+FRAME_TAGS: Final = (repairs.OCTET_COUNT, repairs.INVALID_UTF8, repairs.TRUNCATED)
+"""The tags that `read` gives."""
 
 
 def read(frame: bytes, key_name: KeyName) -> tuple[str | None, str, tuple[str, ...]]:

@@ -1,6 +1,8 @@
-"""Sortable 128-bit identifiers for events."""
+"""128-bit identifiers for events: sortable, or derived from what was sent."""
 
 from __future__ import annotations
+
+from hashlib import blake2b
 
 TAIL_BITS = 80
 
@@ -36,3 +38,16 @@ class IdSource:
 def as_text(identifier: int) -> str:
     """Return an id as it is written in `event.id`."""
     return f"{identifier:032x}"
+
+
+def content_id(intake: str, frame: bytes) -> str:
+    """Return the id that follows from what was sent: the same message has the same id again.
+
+    Args:
+        intake: name of the intake.
+        frame: the message as it came, header included.
+    """
+    digest = blake2b(intake.encode(), digest_size=16)
+    digest.update(b"\0")
+    digest.update(frame)
+    return digest.hexdigest()

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(slots=True)
@@ -64,3 +67,28 @@ class Ledger:
             "dead_lettered": dict(self.dead_lettered),
             "dropped": dict(self.dropped),
         }
+
+    def stored(self, in_memory: int) -> dict[str, Any]:
+        """Return what a spool keeps of the accounts.
+
+        What is counted from its rows is left out, and so is what the process would take with it.
+
+        Args:
+            in_memory: copies that are in memory alone.
+        """
+        return {
+            "received": self.received - in_memory,
+            "copies": self.copies,
+            "rejected": dict(self.rejected),
+            "delivered": self.delivered,
+            "dropped": dict(self.dropped),
+            "in_memory": in_memory,
+        }
+
+    def restore(self, accounts: Mapping[str, Any]) -> None:
+        """Go on from accounts as `stored` made them; those may be empty."""
+        self.received += accounts.get("received", 0)
+        self.copies += accounts.get("copies", 0)
+        self.delivered += accounts.get("delivered", 0)
+        self.rejected.update(accounts.get("rejected", {}))
+        self.dropped.update(accounts.get("dropped", {}))

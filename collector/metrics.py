@@ -22,6 +22,7 @@ from prometheus_client.registry import Collector
 
 from collector import __version__
 from collector.parsers import repairs
+from collector.spool import EVICTED, EXPIRED, PURGED, QUARANTINED, SPOOL_FULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -43,7 +44,7 @@ CONNECTIONS_REJECTED = (
     "max_connections_per_source",
     "source_not_allowed",
 )
-DROPPED = ("refused", "shutdown")
+DROPPED = ("max_rate", "shutdown", SPOOL_FULL, EVICTED, EXPIRED, PURGED, QUARANTINED)
 
 DELIVERY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0, 86400.0)
 
@@ -109,7 +110,8 @@ class SinkStats:
     """What one sink has been sent.
 
     `ingest_to_delivery` is shared by all sinks; `last_success` is in seconds since 1970, None
-    before the first.
+    before the first; `concurrency_limit` is how many requests may be in flight now, and
+    `failure_store` counts copies that the sink accepted only to keep them apart as failed.
     """
 
     name: str
@@ -118,20 +120,38 @@ class SinkStats:
     requests: Counter[str] = field(default_factory=Counter)
     request_seconds: Histogram = field(default_factory=lambda: Histogram(REQUEST_SECONDS))
     in_flight: int = 0
+    concurrency_limit: int = 1
+    failure_store: int = 0
     up: bool = True
     last_success: float | None = None
 
 
 @dataclass(slots=True)
 class Stats:
-    """All counters of one process. `drop_reasons` are those for which copies may be dropped."""
+    """All counters of one process.
+
+    `dead_lettered` is by intake and reason; `drop_reasons` are those for which copies may be
+    dropped; `dropped_before` is what the ledger knew of earlier processes: counters begin at 0 with
+    each.
+    """
 
     ledger: Ledger
     listeners: dict[str, ListenerStats] = field(default_factory=dict)
     intakes: dict[str, IntakeStats] = field(default_factory=dict)
     sinks: dict[str, SinkStats] = field(default_factory=dict)
     ingest_to_delivery: Histogram = field(default_factory=lambda: Histogram(DELIVERY_SECONDS))
+    dead_lettered: Counter[tuple[str, str]] = field(default_factory=Counter)
     drop_reasons: tuple[str, ...] = DROPPED
+    dropped_before: Counter[str] = field(default_factory=Counter)
+
+    def mark_start(self) -> None:
+        """Count from here on: the ledger is as the last process left it."""
+        self.dropped_before = self.ledger.dropped.copy()
+
+    def dropped(self) -> dict[str, int]:
+        """Return how many copies this process has dropped, by reason."""
+        dropped = _complete(self.ledger.dropped, self.drop_reasons)
+        return {reason: count - self.dropped_before[reason] for reason, count in dropped.items()}
 
 
 class MetricsCollector(Collector):
@@ -232,7 +252,7 @@ class MetricsCollector(Collector):
         )
 
     def _ledger(self) -> Iterator[Metric]:
-        ledger, drop_reasons = self._stats.ledger, self._stats.drop_reasons
+        ledger = self._stats.ledger
         samples: list[tuple[tuple[str, str], int]] = [
             (("received", ""), ledger.received),
             (("copies", ""), ledger.copies),
@@ -250,13 +270,22 @@ class MetricsCollector(Collector):
             samples,
         )
         yield _counter(
+            "events_dead_lettered",
+            "Copies kept as dead letters, by intake (empty: none) and reason.",
+            ("intake", "reason"),
+            self._stats.dead_lettered.items(),
+        )
+        yield _gauge(
+            "dead_letters",
+            "Dead letters that are kept, by reason.",
+            ("reason",),
+            (((reason,), count) for reason, count in ledger.dead_lettered.items()),
+        )
+        yield _counter(
             "events_dropped",
             "Copies accepted and then given up, by reason.",
             ("reason",),
-            (
-                ((reason,), count)
-                for reason, count in _complete(ledger.dropped, drop_reasons).items()
-            ),
+            (((reason,), count) for reason, count in self._stats.dropped().items()),
         )
 
     def _spooled(self) -> Iterator[Metric]:
@@ -281,6 +310,19 @@ class MetricsCollector(Collector):
             (((name,), item.oldest_seconds) for name, item in backlog.items()),
         )
         yield _gauge("spool_max_bytes", "The spool's bound.", (), (((), self._spool.max_bytes),))
+        free = self._spool.disk_free()
+        yield _gauge(
+            "spool_disk_free_bytes",
+            "What the spool's file system has left; absent without one.",
+            (),
+            () if free is None else (((), free),),
+        )
+        yield _gauge(
+            "spool_quarantined_bytes",
+            "Octets of spool files that were damaged and moved aside.",
+            (),
+            (((), self._spool.quarantined()),),
+        )
 
     def _sinks(self) -> Iterator[Metric]:
         sinks = self._stats.sinks.values()
@@ -311,6 +353,18 @@ class MetricsCollector(Collector):
             "Requests under way.",
             label,
             (((item.name,), item.in_flight) for item in sinks),
+        )
+        yield _gauge(
+            "sink_concurrency_limit",
+            "How many requests may be under way now; it follows what the sink can take.",
+            label,
+            (((item.name,), item.concurrency_limit) for item in sinks),
+        )
+        yield _counter(
+            "sink_failure_store",
+            "Copies that a sink accepted only to keep them apart as failed.",
+            label,
+            (((item.name,), item.failure_store) for item in sinks),
         )
         yield _gauge(
             "sink_up",

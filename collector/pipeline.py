@@ -1,4 +1,4 @@
-"""Frames in, encoded events out: one pass over a read's worth of frames, never awaiting."""
+"""Frames in, documents out: one pass over a read's worth of frames, never awaiting."""
 
 from __future__ import annotations
 
@@ -7,23 +7,26 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 import structlog
 
 from collector.events.envelope import Arrival, Receipt, finisher
-from collector.frames import read
-from collector.identity import as_text
+from collector.frames import FRAME_TAGS, read
+from collector.identity import as_text, content_id
 from collector.logs import Reports
-from collector.parsers import ParseError, pipeline_error, repairs
+from collector.parsers import ParseError, build, pipeline_error, repairs
 from collector.parsers.convert import utc_text
+from collector.routing import peer_address
+from collector.spool import Letter
 from collector.syslog.framing import CutFrame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from datetime import tzinfo
 
+    from collector.backpressure import Gate
     from collector.batching import Batcher
     from collector.drift import DriftWatch
     from collector.events.envelope import Finish
@@ -31,15 +34,44 @@ if TYPE_CHECKING:
     from collector.identity import IdSource
     from collector.metrics import IntakeStats, ListenerStats, Stats
     from collector.parsers import Event, Parser
+    from collector.ratelimit import TokenBucket
     from collector.routing import Router
+    from collector.sinks.formats import DocumentOf
+    from collector.spool import Spool
+    from collector.spool.entries import Entry
     from collector.syslog.message import KeyName
 
 log = structlog.get_logger(__name__)
 
+MAX_RATE: Final = "max_rate"
+"""The account of messages beyond what an intake takes."""
+
 # For an event that could not be completed as the settings of its intake ask for.
 _FINISH: Final = finisher()
+_RAW: Final = build("raw")
 _INTERNAL: Final = ParseError("internal", "the parser failed; the log has the details")
+_KEPT: Final = "message kept as a dead letter"
 _NO_ZONES: Final[Mapping[str, tzinfo]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Outlet:
+    """One intake's way to one sink.
+
+    Attributes:
+        intake: name of the intake.
+        batcher: gathers the documents of the sink.
+        document_of: makes them; None if they are the events' JSON.
+    """
+
+    intake: str
+    batcher: Batcher
+    document_of: DocumentOf | None = None
+
+    def document(self, event: Event, encoded: bytes, text: str, arrival: Arrival) -> bytes:
+        """Return what the sink gets of an event, whose JSON is `encoded`."""
+        make = self.document_of
+        return encoded if make is None else make(event, encoded, text, arrival)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,20 +81,26 @@ class Intake:
     Attributes:
         name: in logs and metrics.
         parse: makes an event of a text.
-        batchers: one for each sink of the intake.
+        outlets: one for each sink of the intake.
         stats: counters of the intake.
         watch: looks for what is new in a sample of the messages.
         finish: completes an event.
-        select: takes those of `batchers` that get an event; None for all of them.
+        select: takes those of `outlets` that get an event; None for all of them.
+        limit: bounds how many messages it takes; None for any number.
+        keep_excess: whether what is beyond the limit is kept as dead letters.
+        keep_unparsed: whether what cannot be parsed is kept as dead letters.
     """
 
     name: str
     parse: Parser
-    batchers: tuple[Batcher, ...]
+    outlets: tuple[Outlet, ...]
     stats: IntakeStats
     watch: DriftWatch
     finish: Finish
-    select: Select[Batcher] | None
+    select: Select[Outlet] | None
+    limit: TokenBucket | None = None
+    keep_excess: bool = False
+    keep_unparsed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +109,7 @@ class Origin:
 
     Attributes:
         listener: counters of the listener.
-        peer: the sender's address as text, for reports.
+        peer: the sender's address as text.
         without_key: intake of messages that carry no key; None refuses them.
     """
 
@@ -81,13 +119,16 @@ class Origin:
 
 
 class Pipeline:
-    """Turns frames into encoded events and hands them to the batches of their sinks.
+    """Turns frames into documents and hands them to the batches of their sinks.
 
     Args:
         router: finds the intake of a message.
         key_name: where in the structured data the intake key stands.
         ids: source of event ids.
         stats: counters and accounts.
+        spool: keeps dead letters.
+        identify_by_content: whether ids follow from what was sent.
+        keep_unknown: whether messages of no intake are kept as dead letters.
         zones: the zone of header times that name none, by listener; UTC for those not there.
         clock: nanoseconds since 1970.
     """
@@ -98,48 +139,163 @@ class Pipeline:
         key_name: KeyName,
         ids: IdSource,
         stats: Stats,
+        spool: Spool,
         *,
+        identify_by_content: bool = False,
+        keep_unknown: bool = True,
         zones: Mapping[str, tzinfo] = _NO_ZONES,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
+        self._router = router
         self._by_key = router.by_key
         self._key_name = key_name
         self._ids = ids
+        self._stats = stats
         self._ledger = stats.ledger
+        self._spool = spool
+        self._by_content = identify_by_content
+        self._keep_unknown = keep_unknown
         self._zones = zones
         self._clock = clock
         self._reports = Reports(log)
 
-    def feed(self, frames: Sequence[bytes], origin: Origin) -> None:
-        """Take frames of one origin; each ends as an event per sink or as refused.
+    def feed(self, frames: Sequence[bytes], origin: Origin) -> Collection[Gate]:
+        """Take frames of one origin; each ends as a document per sink, a dead letter or refused.
 
         Args:
             frames: syslog messages as they came, `CutFrame` where too long.
             origin: who sent them.
+
+        Returns:
+            The gates that are closed of the sinks they went to: the origin is to wait for them
+            before it reads on.
         """
         nanoseconds = self._clock()
         received = nanoseconds / 1e9
-        receipt = self._receipt(received, origin)
-        identifier = self._ids.reserve(len(frames), nanoseconds // 1_000_000)
+        receipt = self._receipt(received, origin.listener.name, origin.peer)
+        first = self._ids.reserve(len(frames), nanoseconds // 1_000_000)
         self._ledger.received += len(frames)
         origin.listener.messages += len(frames)
-        by_key, key_name = self._by_key, self._key_name
-        for frame in frames:
+        by_key, key_name, by_content = self._by_key, self._key_name, self._by_content
+        closed: set[Gate] = set()
+        for number, frame in enumerate(frames, first):
             key, text, repaired = read(frame, key_name)
             intake = origin.without_key if key is None else by_key.get(key)
-            if intake is None:
-                self._refuse_unknown(origin, has_key=key is not None)
-                continue
             if frame.__class__ is CutFrame:
                 origin.listener.truncated += 1
+            if intake is None:
+                arrival = Arrival(as_text(number), frame, repaired, receipt)
+                self._refuse_unknown(arrival, origin, has_key=key is not None)
+                continue
+            identifier = content_id(intake.name, frame) if by_content else as_text(number)
+            arrival = Arrival(identifier, frame, repaired, receipt)
+            if intake.limit is not None and not intake.limit.admit(received):
+                self._refuse_excess(intake, arrival)
+                continue
             if nanoseconds >= intake.watch.due:
                 intake.watch.examine(text, nanoseconds)
-            arrival = Arrival(as_text(identifier), frame, repaired, receipt)
-            identifier += 1
-            event, encoded = self._encode(intake, text, arrival)
-            self._ledger.copies += len(intake.batchers) - 1
-            for batcher in self._chosen(intake, event):
-                batcher.add(encoded, received)
+            self._forward(intake, text, arrival, closed)
+        return closed
+
+    def _forward(self, intake: Intake, text: str, arrival: Arrival, closed: set[Gate]) -> None:
+        """Add a message to the batches of its sinks, and to `closed` the gates of full ones."""
+        event, encoded, failure = self._encode(intake, text, arrival)
+        if failure is not None and intake.keep_unparsed:
+            self._set_aside("parse_error", str(failure), arrival, intake.name)
+            return
+        outlets: Sequence[Outlet] = intake.outlets
+        self._ledger.copies += len(outlets) - 1
+        if intake.select is not None:
+            outlets, dropped = self._select(intake, event)
+            self._ledger.dropped.update(dropped)
+        for outlet in outlets:
+            batcher = outlet.batcher
+            try:
+                document = outlet.document(event, encoded, text, arrival)
+            except Exception:  # noqa: BLE001 - a mistake of ours keeps one sink waiting for its copy
+                self._report_internal(intake, "format")
+                problem = "the sink's format failed; the log has the details"
+                self._set_aside("internal", problem, arrival, intake.name, batcher.sink)
+                continue
+            batcher.add(document, arrival, intake.name)
+            if batcher.gate.closed:
+                closed.add(batcher.gate)
+
+    def replay(self, letter: Letter) -> bool:
+        """Send a dead letter through today's parser, routing and settings.
+
+        Its id, time of receipt and peer stay. What one sink did not get goes to that sink alone.
+        The rate of its intake does not bound what somebody asks for.
+
+        Returns:
+            Whether it is on its way, or dropped by a filter; if not, it is to stay where it is.
+        """
+        found = self._reread(letter)
+        if found is None:
+            return False
+        intake, text, arrival = found
+        if letter.sink and all(outlet.batcher.sink != letter.sink for outlet in intake.outlets):
+            return False
+        event, encoded, failure = self._encode(intake, text, arrival)
+        if failure is not None and intake.keep_unparsed:
+            return False
+        outlets, dropped = self._select(intake, event)
+        if letter.sink:
+            outlets, dropped = _for_one(letter.sink, outlets, dropped)
+        try:
+            documents = [outlet.document(event, encoded, text, arrival) for outlet in outlets]
+        except Exception:  # noqa: BLE001 - a mistake of ours leaves the letter where it is
+            self._report_internal(intake, "format")
+            return False
+        self._ledger.dead_lettered[letter.reason] -= 1
+        self._ledger.copies += len(documents) + dropped.total() - 1
+        self._ledger.dropped.update(dropped)
+        for outlet, document in zip(outlets, documents, strict=True):
+            outlet.batcher.add(document, arrival, intake.name)
+        return True
+
+    def read_again(self, raw: str, entry: Entry) -> tuple[Event, bytes, Arrival]:
+        """Return the event that a raw message, stored without its header, is today, and its JSON.
+
+        An intake that is gone has the parser `raw`.
+        """
+        receipt = self._receipt(entry.received, "", entry.peer)
+        arrival = Arrival(entry.identifier, b"", (), receipt, {})
+        intake = self._router.by_name.get(entry.intake)
+        if intake is None:
+            event = _RAW(raw)
+            _FINISH(event, arrival)
+            return event, orjson.dumps(event), arrival
+        event, encoded, _ = self._encode(intake, raw, arrival)
+        return event, encoded, arrival
+
+    def _reread(self, letter: Letter) -> tuple[Intake, str, Arrival] | None:
+        """Return what `feed` finds out of a frame, as far as it is known of a dead letter.
+
+        Returns:
+            The intake, the text and how it came; None if it belongs to no intake.
+        """
+        receipt = self._receipt(letter.received, letter.listener, letter.peer)
+        if not letter.is_frame:
+            intake = self._router.by_name.get(letter.intake)
+            if intake is None:
+                return None
+            repaired, header = _known_of_frame(letter.event)
+            arrival = Arrival(letter.identifier, b"", repaired, receipt, header)
+            return intake, letter.raw.decode("utf-8", "replace"), arrival
+        frame = CutFrame(letter.raw) if letter.is_cut else letter.raw
+        key, text, repaired = read(frame, self._key_name)
+        if key is None:
+            intake = self._router.without_key(letter.listener, peer_address(letter.peer))
+        else:
+            intake = self._by_key.get(key)
+        if intake is None:
+            return None
+        identifier = letter.identifier
+        if self._by_content and not letter.intake:
+            # The id of a message that belonged to no intake did not follow from its content.
+            identifier = content_id(intake.name, frame)
+        return intake, text, Arrival(identifier, frame, repaired, receipt)
 
     def reject(self, origin: Origin, reason: str, count: int = 1) -> None:
         """Count messages that were received and are not kept.
@@ -160,13 +316,27 @@ class Pipeline:
             peer=origin.peer,
         )
 
-    def _receipt(self, received: float, origin: Origin) -> Receipt:
-        moment = datetime.fromtimestamp(received, UTC)
-        zone = self._zones.get(origin.listener.name, UTC)
-        return Receipt(moment, utc_text(moment), zone, origin.peer)
+    def keep_incomplete(self, frame: bytes, origin: Origin) -> None:
+        """Keep what came of a frame whose sender left before its end."""
+        nanoseconds = self._clock()
+        identifier = as_text(self._ids.reserve(1, nanoseconds // 1_000_000))
+        receipt = self._receipt(nanoseconds / 1e9, origin.listener.name, origin.peer)
+        self._ledger.received += 1
+        origin.listener.messages += 1
+        problem = "the connection ended within the message"
+        arrival = Arrival(identifier, CutFrame(frame), (), receipt)
+        self._set_aside("incomplete_frame", problem, arrival)
+        self._report(_KEPT, "incomplete_frame", problem, receipt)
 
-    def _encode(self, intake: Intake, text: str, arrival: Arrival) -> tuple[Event, bytes]:
-        """Return the event of a message, and its JSON, whatever goes wrong."""
+    def _receipt(self, received: float, listener: str, peer: str) -> Receipt:
+        moment = datetime.fromtimestamp(received, UTC)
+        zone = self._zones.get(listener, UTC)
+        return Receipt(moment, utc_text(moment), zone, peer, listener)
+
+    def _encode(
+        self, intake: Intake, text: str, arrival: Arrival
+    ) -> tuple[Event, bytes, ParseError | None]:
+        """Return the event of a message, its JSON and why it is none, whatever goes wrong."""
         try:
             return self._finish(intake, text, arrival)
         except Exception:  # noqa: BLE001 - a mistake of ours costs fields, not the message
@@ -174,9 +344,11 @@ class Pipeline:
         event = pipeline_error(text, _INTERNAL)
         _FINISH(event, arrival)
         self._count(intake, _INTERNAL, arrival.repairs)
-        return event, orjson.dumps(event)
+        return event, orjson.dumps(event), _INTERNAL
 
-    def _finish(self, intake: Intake, text: str, arrival: Arrival) -> tuple[Event, bytes]:
+    def _finish(
+        self, intake: Intake, text: str, arrival: Arrival
+    ) -> tuple[Event, bytes, ParseError | None]:
         """Return the event of a message; one that cannot be parsed becomes a pipeline_error."""
         failure = None
         try:
@@ -190,7 +362,7 @@ class Pipeline:
         intake.finish(event, arrival)
         encoded = orjson.dumps(event)
         self._count(intake, failure, repaired)
-        return event, encoded
+        return event, encoded, failure
 
     def _count(self, intake: Intake, failure: ParseError | None, tags: tuple[str, ...]) -> None:
         """Count an event by its outcome, and each repair that its tags name."""
@@ -204,24 +376,23 @@ class Pipeline:
         stats.parse_errors[failure.reason] += 1
         self._reports.warning(
             f"parse {intake.name} {failure.reason}",
-            "message cannot be parsed, forwarded as pipeline_error",
+            "message cannot be parsed, "
+            + ("kept as a dead letter" if intake.keep_unparsed else "forwarded as pipeline_error"),
             intake=intake.name,
             reason=failure.reason,
             problem=str(failure),
         )
 
-    def _chosen(self, intake: Intake, event: Event) -> Sequence[Batcher]:
-        """Return the batchers that get an event, and count the copies that go nowhere."""
-        if intake.select is None:
-            return intake.batchers
+    def _select(self, intake: Intake, event: Event) -> tuple[Sequence[Outlet], Counter[str]]:
+        """Return the outlets that get an event, and how many copies go nowhere, by reason."""
         dropped: Counter[str] = Counter()
+        if intake.select is None:
+            return intake.outlets, dropped
         try:
-            chosen = intake.select(event, dropped)
+            return intake.select(event, dropped), dropped
         except Exception:  # noqa: BLE001 - an event whose filter fails goes everywhere
             self._report_internal(intake, "filter")
-            return intake.batchers
-        self._ledger.dropped.update(dropped)
-        return chosen
+            return intake.outlets, Counter()
 
     def _report_internal(self, intake: Intake, what: str) -> None:
         self._reports.error(
@@ -231,21 +402,85 @@ class Pipeline:
             exc_info=True,
         )
 
-    def _refuse_unknown(self, origin: Origin, *, has_key: bool) -> None:
-        self._count_rejected(origin, "unknown_intake", 1)
+    def _refuse_unknown(self, arrival: Arrival, origin: Origin, *, has_key: bool) -> None:
+        """Keep or reject a message that belongs to no intake."""
         if has_key:
             problem = "the intake key is not configured"
         else:
             problem = "no intake key, and neither the listener nor the sender belongs to an intake"
+        if self._keep_unknown:
+            self._set_aside("unknown_intake", problem, arrival)
+        else:
+            self._count_rejected(origin, "unknown_intake", 1)
+        event = _KEPT if self._keep_unknown else "message rejected"
+        self._report(event, "unknown_intake", problem, arrival.receipt)
+
+    def _refuse_excess(self, intake: Intake, arrival: Arrival) -> None:
+        """Keep or drop a message beyond the rate of its intake."""
+        problem = f"intake {intake.name!r} takes no more than its max_rate"
+        if intake.keep_excess:
+            self._set_aside(MAX_RATE, problem, arrival, intake.name)
+        else:
+            self._ledger.dropped[MAX_RATE] += 1
+        event = _KEPT if intake.keep_excess else "message dropped"
+        self._report(event, MAX_RATE, problem, arrival.receipt)
+
+    def _set_aside(
+        self, reason: str, problem: str, arrival: Arrival, intake: str = "", sink: str = ""
+    ) -> None:
+        """Keep a message as a dead letter, as it came."""
+        frame, receipt = arrival.frame, arrival.receipt
+        self._ledger.in_memory += 1
+        self._stats.dead_lettered[intake, reason] += 1
+        self._spool.set_aside(
+            Letter(
+                reason=reason,
+                problem=problem,
+                identifier=arrival.identifier,
+                intake=intake,
+                sink=sink,
+                listener=receipt.listener,
+                peer=receipt.peer,
+                received=receipt.moment.timestamp(),
+                raw=bytes(frame),
+                is_frame=True,
+                is_cut=frame.__class__ is CutFrame,
+            )
+        )
+
+    def _report(self, event: str, reason: str, problem: str, receipt: Receipt) -> None:
+        """Log what became of a message that is not forwarded."""
         self._reports.warning(
-            f"unknown_intake {origin.listener.name} {has_key}",
-            "message rejected",
-            reason="unknown_intake",
+            f"{reason} {problem} {receipt.listener}",
+            event,
+            reason=reason,
             problem=problem,
-            listener=origin.listener.name,
-            peer=origin.peer,
+            listener=receipt.listener,
+            peer=receipt.peer,
         )
 
     def _count_rejected(self, origin: Origin, reason: str, count: int) -> None:
         self._ledger.rejected[reason] += count
         origin.listener.rejected[reason] += count
+
+
+def _for_one(
+    sink: str, outlets: Sequence[Outlet], dropped: Counter[str]
+) -> tuple[Sequence[Outlet], Counter[str]]:
+    """Return of what `Pipeline._select` returns that which concerns one sink of the intake."""
+    own = [outlet for outlet in outlets if outlet.batcher.sink == sink]
+    if own:
+        return own, Counter()
+    # Its own filter left it out, or one of the intake left out all.
+    reason = f"only:{sink}"
+    return own, Counter([reason if reason in dropped else next(iter(dropped))])
+
+
+def _known_of_frame(event: bytes | None) -> tuple[tuple[str, ...], dict[str, Any] | None]:
+    """Return what an event knows of the frame it came in: its repairs and its header's fields."""
+    if event is None:
+        return (), {}
+    found = orjson.loads(event)
+    tags = found.get("tags") or []
+    header = (found.get("log") or {}).get("syslog") or {}
+    return tuple(tag for tag in FRAME_TAGS if tag in tags), header

@@ -35,6 +35,7 @@ class Router:
     """Finds intakes by key, listener and peer.
 
     Args:
+        intakes: all of them.
         keys: intakes by key.
         bound: intakes by the name of the listener that is bound to them.
         sources: networks and the intake their messages belong to; the first that fits counts.
@@ -42,10 +43,12 @@ class Router:
 
     def __init__(
         self,
+        intakes: Iterable[Intake],
         keys: Mapping[str, Intake],
         bound: Mapping[str, Intake],
         sources: Sequence[tuple[Network, Intake]],
     ) -> None:
+        self.by_name = {intake.name: intake for intake in intakes}
         self.by_key = dict(keys)
         self._bound = dict(bound)
         self._sources = tuple(sources)

@@ -7,6 +7,7 @@ import random
 import resource
 import secrets
 import signal
+import sqlite3
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,8 +22,8 @@ from pydantic import SecretStr
 from collector import __version__, drift
 from collector.admin.inbox import SECRET_HEADER, Inbox
 from collector.admin.server import AdminServer
-from collector.backpressure import Gate
 from collector.batching import Batcher
+from collector.dead_letters import Office
 from collector.events import filters
 from collector.events.constant_fields import adder
 from collector.events.envelope import finisher
@@ -40,17 +41,26 @@ from collector.metrics import (
     Stats,
 )
 from collector.parsers import build
-from collector.pipeline import Intake, Pipeline
+from collector.pipeline import Intake, Outlet, Pipeline
+from collector.ratelimit import TokenBucket
 from collector.routing import Router
 from collector.settings.secret_files import SecretFileError
+from collector.sinks.formats import format_of
 from collector.sinks.http import HttpSink
-from collector.spool.memory import MemorySpool
+from collector.sinks.recoding import recode
+from collector.spool.building import build_spool, shares
+from collector.spool.files import LockedError
+from collector.spool.sqlite import SqliteSpool
+from collector.spool.store import NewerVersionError
 from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable, Collection, Coroutine
 
     from collector.config import Config, IntakeSettings, ListenerSettings, SinkSettings
+    from collector.sinks.formats import Format
+
+PROGRESS_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -89,8 +99,7 @@ class Service:
         for listener in config.listeners:
             self.stats.listeners[listener.name] = ListenerStats(listener.name)
         self._watches = drift.watches(config, self.stats)
-        self._gate = Gate()
-        self._spool = MemorySpool(config.spool.max_bytes, self.stats.sinks, ledger, self._gate)
+        self._spool = build_spool(config, ledger)
         self._inbox = Inbox() if any(sink.is_inbox for sink in config.sinks) else None
         self._admin = AdminServer(
             config.admin.host,
@@ -100,7 +109,9 @@ class Service:
             registry=self._registry(),
             inbox=self._inbox,
         )
-        self._batchers: dict[str, Batcher] = {}
+        self._intakes = {intake.name: intake for intake in config.intakes}
+        self._forms: dict[str, Format] = {}
+        self._batchers: dict[tuple[str, str], Batcher] = {}
         self._sinks: list[HttpSink] = []
         self._sessions: list[aiohttp.ClientSession] = []
         self._deliveries: list[asyncio.Task[None]] = []
@@ -125,12 +136,9 @@ class Service:
         Anybody may read it: what a sink said may hold parts of events and is in `status` alone.
         """
         degraded = [
-            {"sink": sink.name, "reason": _in_short(sink.health.code)}
-            for sink in self._sinks
-            if not sink.health.up
+            {"sink": sink.name, "reason": sink.reason} for sink in self._sinks if sink.reason
         ]
-        if self._gate.closed:
-            degraded.append({"spool": "memory", "reason": "full, listeners do not read"})
+        degraded += self._spool.degraded()
         return degraded
 
     def status(self) -> dict[str, Any]:
@@ -153,12 +161,7 @@ class Service:
                 for item in stats.intakes.values()
             ],
             "sinks": [self._sink_status(sink) for sink in self._sinks],
-            "spool": {
-                "type": "memory",
-                "octets": self._spool.octets,
-                "max_bytes": self._spool.max_bytes,
-                "full": self._gate.closed,
-            },
+            "spool": {"type": self._config.spool.type, **self._spool.status()},
             "drift": drift.status(self._watches.values()),
         }
 
@@ -185,8 +188,9 @@ class Service:
         return {
             "name": sink.name,
             "up": sink.health.up,
-            "problem": sink.health.problem,
+            "problem": sink.problem,
             "delivered": item.delivered,
+            "failure_store": item.failure_store,
             "requests": dict(item.requests),
             "in_flight": item.in_flight,
             "waiting": {
@@ -198,23 +202,34 @@ class Service:
 
     # Life.
 
-    async def start(self) -> None:
+    async def start(self, *, listen: bool = True) -> None:
         """Start everything, listeners last.
+
+        Args:
+            listen: whether to start listeners at all; without, only what waits is delivered.
 
         Raises:
             StartError: an address cannot be bound, or a secret file that could be read a moment ago
             no longer can; what had been started is stopped again.
         """
         raise_file_limit()
+        await self._start_spool()
         try:
             await self._start_admin()
-            self._start_sinks()
-            await self._start_listeners()
+            sinks = [self._with_inbox(sink) for sink in self._config.sinks]
+            self._forms = {sink.name: format_of(sink, self._config.intakes) for sink in sinks}
+            router = self._router()
+            self._pipeline = self._build_pipeline(router)
+            for sink in sinks:
+                self._start_sink(sink)
+            self._serve_requests()
+            if listen:
+                await self._start_listeners(router)
         except (StartError, SecretFileError) as error:
             await self._stop_listeners()
             await self._wind_down()
             raise StartError(str(error)) from error
-        self._listening = True
+        self._listening = listen
         if self._inbox is not None:
             log.warning("events are kept in the inbox, in memory only; a sink's url forwards them")
 
@@ -232,22 +247,39 @@ class Service:
                 async with asyncio.timeout_at(end):
                     await self._spool.emptied()
         finally:
-            self._give_up_rest()
             await self._wind_down()
 
     def _flush(self) -> None:
         for batcher in self._batchers.values():
             batcher.flush()
 
-    def _give_up_rest(self) -> None:
-        """Account for what could not be delivered, and say so."""
+    async def _close_spool(self) -> None:
+        """Have what is left written, or account for it, and say so."""
         self._flush()
-        lost = self._spool.close()
+        lost = await self._spool.close()
         ledger = self.stats.ledger.as_dict()
         if lost:
-            log.error("stopped, undelivered events are lost with the memory spool", **ledger)
+            log.error("stopped, what was in memory alone is lost", **ledger)
         else:
             log.info("stopped", **ledger)
+
+    async def _start_spool(self) -> None:
+        try:
+            await self._spool.start()
+            self.stats.mark_start()
+        except (LockedError, NewerVersionError) as error:
+            raise StartError(f"spool.path: {error}") from error
+        except (OSError, sqlite3.Error) as error:
+            problem = f"{self._config.spool.path} cannot be used: {error}"
+            raise StartError(f"spool.path: {problem}") from error
+
+    def _serve_requests(self) -> None:
+        """Have what the command line asks for carried out, where there is a file to ask in."""
+        if isinstance(self._spool, SqliteSpool):
+            office = Office(
+                self._pipeline, self._batchers.values(), self._spool, shares(self._config)
+            )
+            self._spool.on_requests = office.carry_out
 
     async def _start_admin(self) -> None:
         admin = self._config.admin
@@ -258,38 +290,49 @@ class Service:
         host, port = self._admin.address
         log.info("admin server listening", url=f"http://{authority(host, port)}")
 
-    def _start_sinks(self) -> None:
-        loop = asyncio.get_running_loop()
-        for declared in self._config.sinks:
-            settings = self._with_inbox(declared)
-            session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=settings.timeout),
-                connector=aiohttp.TCPConnector(limit=settings.concurrency),
-                cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-            )
-            sink = HttpSink(
-                settings,
-                spool=self._spool,
-                session=session,
-                rng=random.SystemRandom(),
-                stats=self.stats.sinks[settings.name],
-            )
-            self._sessions.append(session)
-            self._sinks.append(sink)
-            delivery = loop.create_task(sink.run(), name=f"sink {sink.name}")
-            delivery.add_done_callback(self._delivery_ended)
-            self._deliveries.append(delivery)
-            self._batchers[settings.name] = Batcher(
-                settings.name,
-                codec=settings.compression,
-                max_events=settings.batch.max_events,
-                max_bytes=settings.batch.max_bytes,
-                max_wait=settings.batch.max_wait,
+    def _start_sink(self, settings: SinkSettings) -> None:
+        form = self._forms[settings.name]
+        session = aiohttp.ClientSession(
+            timeout=aiohttp.ClientTimeout(total=settings.timeout),
+            connector=aiohttp.TCPConnector(limit=settings.concurrency),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+        )
+        self._sessions.append(session)
+        sink = HttpSink(
+            settings,
+            form=form,
+            spool=self._spool,
+            session=session,
+            rng=random.SystemRandom(),
+            stats=self.stats.sinks[settings.name],
+            dead_lettered=self.stats.dead_lettered,
+            recode=lambda batch: recode(
+                batch, form, settings.compression, self._intakes, self._pipeline.read_again
+            ),
+        )
+        self._sinks.append(sink)
+        delivery = asyncio.get_running_loop().create_task(sink.run(), name=f"sink {sink.name}")
+        delivery.add_done_callback(self._delivery_ended)
+        self._deliveries.append(delivery)
+
+    def _batcher(self, sink: SinkSettings, intake: str) -> Batcher:
+        """Return what gathers an intake's documents for a sink."""
+        form = self._forms[sink.name]
+        name = (sink.name, intake if form.per_intake else "")
+        if name not in self._batchers:
+            self._batchers[name] = Batcher(
+                sink.name,
+                form=form,
+                codec=sink.compression,
+                max_events=sink.batch.max_events,
+                max_bytes=sink.batch.max_bytes,
+                max_wait=sink.batch.max_wait,
                 spool=self._spool,
                 ledger=self.stats.ledger,
-                loop=loop,
+                loop=asyncio.get_running_loop(),
             )
+        return self._batchers[name]
 
     def _delivery_ended(self, delivery: asyncio.Task[None]) -> None:
         """Ask for a stop when delivery breaks: a daemon that only collects is of no use."""
@@ -302,25 +345,29 @@ class Service:
             self.failed = True
             self.stop_asked.set()
 
-    async def _start_listeners(self) -> None:
-        router = self._router()
-        pipeline = Pipeline(
+    def _build_pipeline(self, router: Router) -> Pipeline:
+        return Pipeline(
             router,
             self._key_name,
             IdSource(secrets.randbits(TAIL_BITS)),
             self.stats,
+            self._spool,
+            identify_by_content=self._config.identity == "content",
+            keep_unknown=self._config.routing.on_unknown == "dead_letter",
             zones={listener.name: listener.timezone for listener in self._config.listeners},
         )
+
+    async def _start_listeners(self, router: Router) -> None:
         for settings in self._config.listeners:
             kind = TcpListener if settings.transport == "tcp" else UdpListener
-            listener = kind(settings, pipeline, router, self.stats.listeners[settings.name])
+            listener = kind(settings, self._pipeline, router, self.stats.listeners[settings.name])
             try:
                 await listener.start()
             except OSError as error:
                 problem = _cannot_bind(settings.host, settings.port, error)
                 raise StartError(f"listener {settings.name}: {problem}") from error
             self.listeners[settings.name] = listener
-            self._gate.join([listener])
+            self._spool.gate.join([listener])
             log.info(
                 "listening",
                 listener=settings.name,
@@ -337,6 +384,7 @@ class Service:
             settings.name: self._intake(settings, owners) for settings in self._config.intakes
         }
         return Router(
+            intakes.values(),
             keys={key: intakes[name] for key, name in owners.items()},
             bound={
                 listener.name: intakes[listener.intake]
@@ -353,11 +401,19 @@ class Service:
     def _intake(self, settings: IntakeSettings, keys: Collection[str]) -> Intake:
         """Build an intake; `keys` are those of all intakes, which none of them shows."""
         sinks = self._config.sinks_of(settings)
-        batchers = tuple(self._batchers[sink.name] for sink in sinks)
+        outlets = tuple(
+            Outlet(
+                settings.name,
+                self._batcher(sink, settings.name),
+                self._forms[sink.name].document_of(settings),
+            )
+            for sink in sinks
+        )
+        rate = settings.max_rate
         return Intake(
             settings.name,
             build(settings.parser, settings.profile),
-            batchers,
+            outlets,
             self.stats.intakes[settings.name],
             self._watches[settings.name],
             finish=finisher(
@@ -367,7 +423,10 @@ class Service:
                 timestamp_fallback=settings.timestamp_fallback,
                 add_fields=adder(settings.fields),
             ),
-            select=filters.selector(settings.drop, zip(sinks, batchers, strict=True)),
+            select=filters.selector(settings.drop, zip(sinks, outlets, strict=True)),
+            limit=None if rate is None else TokenBucket(rate.events_per_second),
+            keep_excess=rate is not None and rate.when_over == "dead_letter",
+            keep_unparsed=settings.on_parse_error == "dead_letter",
         )
 
     def _with_inbox(self, settings: SinkSettings) -> SinkSettings:
@@ -393,13 +452,22 @@ class Service:
         await asyncio.gather(*(listener.stop() for listener in self.listeners.values()))
 
     async def _wind_down(self) -> None:
-        """Stop what runs behind the listeners."""
+        """Stop what runs behind the listeners, the spool once nobody uses it."""
         for task in self._deliveries:
             task.cancel()
         await asyncio.gather(*self._deliveries, return_exceptions=True)
         for session in self._sessions:
             await session.close()
+        await self._close_spool()
         await self._admin.stop()
+
+    async def emptied(self) -> None:
+        """Wait until nothing waits for any sink that is configured."""
+        await self._spool.emptied()
+
+    def waiting(self) -> int:
+        """Return how many copies wait for sinks that are configured."""
+        return sum(self._spool.backlog(sink.name).events for sink in self._config.sinks)
 
 
 async def serve(config: Config, started: Callable[[Service], None] = lambda _: None) -> int:
@@ -417,16 +485,48 @@ async def serve(config: Config, started: Callable[[Service], None] = lambda _: N
     Raises:
         StartError: the daemon cannot start.
     """
-    loop = asyncio.get_running_loop()
     service = Service(config)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, service.stop_asked.set)
+    _on_signal(service.stop_asked.set)
     await service.start()
     started(service)
     await service.stop_asked.wait()
-    stopping = loop.create_task(service.stop())
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.cancel)
+    return await _stopped(service)
+
+
+async def drain(config: Config, progress: Callable[[int], None]) -> int:
+    """Deliver what waits without listening, until nothing does or a signal asks for a stop.
+
+    Args:
+        config: the settings.
+        progress: called now and then with how many copies wait.
+
+    Returns:
+        The exit code: 0 when nothing waits, else 1.
+
+    Raises:
+        StartError: the spool cannot be used, as while the daemon runs.
+    """
+    service = Service(config)
+    _on_signal(service.stop_asked.set)
+    await service.start(listen=False)
+    ends = [asyncio.ensure_future(end) for end in (service.emptied(), service.stop_asked.wait())]
+    done: set[asyncio.Future[Any]] = set()
+    while not done:
+        progress(service.waiting())
+        done, _ = await asyncio.wait(
+            ends, timeout=PROGRESS_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+    for end in ends:
+        end.cancel()
+    code = await _stopped(service)
+    progress(service.waiting())
+    return int(code != 0 or service.waiting() > 0)
+
+
+async def _stopped(service: Service) -> int:
+    """Stop a service, at once if another signal comes; return the exit code."""
+    stopping = asyncio.ensure_future(service.stop())
+    _on_signal(stopping.cancel)
     try:
         await stopping
     except asyncio.CancelledError:
@@ -434,10 +534,16 @@ async def serve(config: Config, started: Callable[[Service], None] = lambda _: N
     return int(service.failed)
 
 
-def run(config: Config, started: Callable[[Service], None] = lambda _: None) -> int:
-    """Run a daemon on a loop of its own; arguments and result are those of `serve`."""
+def _on_signal(callback: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, callback)
+
+
+def run(daemon: Coroutine[Any, Any, int]) -> int:
+    """Run `serve` or `drain` on a loop of its own; return the exit code."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(serve(config, started))
+        return runner.run(daemon)
 
 
 def raise_file_limit() -> None:
@@ -446,10 +552,6 @@ def raise_file_limit() -> None:
     if soft != hard:
         with suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _in_short(code: str) -> str:
-    return f"HTTP {code}" if code.isdigit() else f"no answer: {code}"
 
 
 def _cannot_bind(host: str, port: int, error: OSError) -> str:

@@ -17,21 +17,32 @@ if TYPE_CHECKING:
 
 SECONDS = 60.0
 
+DEFAULTS = {"admin": {"port": 0}, "spool": {"type": "memory"}}
+"""What tests that do not say otherwise run with: the default spool is not theirs to write to."""
+
 
 class Daemon:
     """Runs while used as an asynchronous context manager; all ports are free ones.
 
     Args:
         directory: where its settings file goes.
-        settings: its settings; ports of 0 let the kernel choose, and `admin` is added.
+        settings: its settings; ports of 0 let the kernel choose.
+        defaults: by section, what holds where the settings do not say otherwise.
 
     Attributes:
         lines: the log so far, decoded.
     """
 
-    def __init__(self, directory: Path, settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        settings: dict[str, Any],
+        *,
+        defaults: dict[str, dict[str, Any]] = DEFAULTS,
+    ) -> None:
         self._file = directory / "collector.yaml"
-        self._settings = {"admin": {"port": 0}, **settings}
+        sections = {name: values | settings.get(name, {}) for name, values in defaults.items()}
+        self._settings = {**settings, **sections}
         self.lines: list[dict[str, Any]] = []
         self._changed = asyncio.Event()
 

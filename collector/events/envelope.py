@@ -109,12 +109,14 @@ class Receipt(NamedTuple):
         created: the same as it is written in events.
         zone: of header times that name none.
         peer: the sender's address as text.
+        listener: name of the listener; empty where not known.
     """
 
     moment: datetime
     created: str
     zone: tzinfo
     peer: str
+    listener: str = ""
 
 
 class Arrival(NamedTuple):
@@ -122,15 +124,17 @@ class Arrival(NamedTuple):
 
     Attributes:
         identifier: the id of its event.
-        frame: the message as it came.
+        frame: the message as it came; empty if that is no longer there.
         repairs: tags that say what had to be repaired to read the frame.
         receipt: how it came.
+        syslog: the fields of its header, where they are all that is left of the frame.
     """
 
     identifier: str
     frame: bytes
     repairs: tuple[str, ...]
     receipt: Receipt
+    syslog: Mapping[str, Any] | None = None
 
 
 Finish = Callable[[Event, Arrival], None]
@@ -191,9 +195,12 @@ def _add_source(event: Event, arrival: Arrival) -> None:
 def _syslog_adder(key_name: KeyName, keys: frozenset[str]) -> Callable[[Event, Arrival], None]:
     def add_syslog(event: Event, arrival: Arrival) -> None:
         receipt = arrival.receipt
-        message = strip_octet_count(arrival.frame)
-        header = parse(message, now=receipt.moment, zone=receipt.zone)
-        if fields := syslog_fields(header, key_name, keys):
+        fields = arrival.syslog
+        if fields is None:
+            message = strip_octet_count(arrival.frame)
+            header = parse(message, now=receipt.moment, zone=receipt.zone)
+            fields = syslog_fields(header, key_name, keys)
+        if fields:
             event.setdefault("log", {})["syslog"] = fields
 
     return add_syslog

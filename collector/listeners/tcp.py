@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, cast
 
 import structlog
 
+from collector.backpressure import Waiting
 from collector.listeners.sockets import DRAIN_SECONDS, bind, keep_alive
 from collector.logs import Reports
 from collector.pipeline import Origin
@@ -178,6 +179,7 @@ class Connection(asyncio.BufferedProtocol):
         )
         self._origin: Origin | None = None
         self._mismatch_reported = False
+        self._waiting = Waiting(self.resume)
         self._last_read = loop.time()
         self._frame_began: float | None = None
 
@@ -212,8 +214,8 @@ class Connection(asyncio.BufferedProtocol):
         self._loop.call_soon(self._follow_listener)
 
     def _follow_listener(self) -> None:
-        """Read, or do not, as the listener does."""
-        if self._listener.paused:
+        """Read, or do not, as the listener does and the sinks of what was read have room."""
+        if self._listener.paused or self._waiting:
             self._transport.pause_reading()
         else:
             self._transport.resume_reading()
@@ -229,7 +231,7 @@ class Connection(asyncio.BufferedProtocol):
         elif frames or self._frame_began is None:
             self._frame_began = now
         if frames:
-            listener.pipeline.feed(frames, origin)
+            self._waiting.add(listener.pipeline.feed(frames, origin))
         if framer.oversize or framer.mismatch:
             self._report(origin)
 
@@ -238,11 +240,12 @@ class Connection(asyncio.BufferedProtocol):
         origin, pipeline = self._origin, self._listener.pipeline
         if origin is None:
             return
+        self._waiting.end()
         frames = self._framer.close()
         if frames:
             pipeline.feed(frames, origin)
         if self._framer.incomplete is not None:
-            pipeline.reject(origin, "incomplete_frame")
+            pipeline.keep_incomplete(self._framer.incomplete, origin)
         self._report(origin)
         self._origin = None
         self._listener.release(self, self._peer)
@@ -252,7 +255,12 @@ class Connection(asyncio.BufferedProtocol):
         self._transport.pause_reading()
 
     def resume(self) -> None:
-        """Read again; the time that a frame may take begins anew, since the pause was ours."""
+        """Read again where nothing else is in the way.
+
+        The time that a frame may take begins anew, since the pause was ours.
+        """
+        if self._waiting or self._listener.paused or self._transport.is_closing():
+            return
         self._last_read = now = self._loop.time()
         if self._frame_began is not None:
             self._frame_began = now
@@ -269,6 +277,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def check_time(self, now: float) -> None:
         """Close the connection if a frame, or silence, has lasted too long."""
+        if self._waiting:
+            return
         settings = self._listener.settings
         if self._frame_began is not None and now - self._frame_began > settings.frame_timeout:
             reason = "frame_timeout"

@@ -1,8 +1,9 @@
 """UDP: one datagram, one message (RFC 5426).
 
 The socket is our own and non-blocking. Each time the loop finds it readable a bounded number of
-datagrams is taken, so that a flood does not starve everything else. While the gate is closed the
-socket is not read; the kernel's buffer fills, and what it drops it counts.
+datagrams is taken, so that a flood does not starve everything else. While the gate is closed, or
+that of a sink which the datagrams went to, the socket is not read; the kernel's buffer fills, and
+what it drops it counts.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from collector.backpressure import Waiting
 from collector.listeners.sockets import DRAIN_SECONDS, bind
 from collector.logs import Reports
 from collector.pipeline import Origin
@@ -66,6 +68,7 @@ class UdpListener:
         self._view = memoryview(self._buffer)
         self._origin = lru_cache(MAX_KNOWN_PEERS)(self._new_origin)
         self._paused = False
+        self._waiting = Waiting(self._go_on)
         self._stopping = False
 
     @property
@@ -96,7 +99,11 @@ class UdpListener:
     def resume(self) -> None:
         """Receive again."""
         self._paused = False
-        if not self._stopping:
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Receive again where nothing is in the way."""
+        if not (self._stopping or self._paused or self._waiting):
             self._loop.add_reader(self._socket, self._receive)
 
     async def stop(self) -> None:
@@ -108,6 +115,7 @@ class UdpListener:
         while more and self._loop.time() < end:
             more = self._receive() == MAX_DATAGRAMS_PER_WAKE
             await asyncio.sleep(0)
+        self._waiting.end()
         last = self._kernel_drops()
         self._socket.close()
         self._stats.kernel_drops = lambda: last
@@ -148,7 +156,9 @@ class UdpListener:
                 frames = kept
             else:
                 frames = [f if len(f) <= bound else CutFrame(f[:bound]) for f in frames]
-        self._pipeline.feed(frames, origin)
+        self._waiting.add(self._pipeline.feed(frames, origin))
+        if self._waiting and not self._stopping:
+            self._loop.remove_reader(self._socket)
 
     def _new_origin(self, host: str) -> tuple[Origin, bool]:
         """Return the origin of a peer's datagrams and whether they are let in."""

@@ -408,6 +408,23 @@ SD_NAME = text(
 )
 """SD-NAME of RFC 5424, section 6: the name of an element or a parameter."""
 
+TEMPLATE = text(
+    r"([^\x00-\x1f\x7f{}]|\{intake\}){1,256}",
+    "a text with {intake}",
+    "1 to 256 characters; {intake} stands for the intake's name",
+)
+"""A text into which the name of an intake is put."""
+
+INDEX = text(
+    r"([^\x00-\x1f\x7f{}]|\{(intake|dataset|namespace)\}){1,256}",
+    "a name of an index",
+    "1 to 256 characters; {intake}, {dataset} and {namespace} are put in",
+)
+"""The name of a data stream or index, with what is put in for each intake."""
+
+DIRECTORY = text(r"[^\x00]{1,1024}", "a directory", "the path of a directory")
+"""A directory, which need not be there yet."""
+
 USER_NAME = text(
     r"[^\x00-\x1f\x7f:]{1,256}", "a user name", "1 to 256 characters without ':'", secret=True
 )

@@ -2,139 +2,160 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections import deque
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
-import structlog
-
-from collector.spool import Backlog, Batch
+from collector.spool import EVICTED, SPOOL_FULL, UNTRUSTED, Backlog, Batch, Letter, Share
+from collector.spool.lanes import Lanes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from collector.backpressure import Gate
     from collector.ledger import Ledger
+    from collector.spool.lanes import Lane
 
-# Reading resumes when this share of the bound is free again, so that a full spool does not make
-# the listeners stop and go with every batch.
-RESUME_SHARE = 7 / 8
-
-log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Lane:
-    """What one sink has waiting (`queue`), and all that is held until finished (`held`)."""
-
-    queue: asyncio.Queue[Batch] = field(default_factory=asyncio.Queue)
-    held: dict[Batch, None] = field(default_factory=dict)
-    events: int = 0
-    octets: int = 0
-
-    def add(self, batch: Batch) -> None:
-        self.held[batch] = None
-        self.events += batch.events
-        self.octets += len(batch.body)
-
-    def remove(self, batch: Batch) -> None:
-        del self.held[batch]
-        self.events -= batch.events
-        self.octets -= len(batch.body)
+# Without a file, dead letters are there to be counted more than to be kept.
+MAX_LETTER_BYTES = 16 * 1024 * 1024
 
 
 class MemorySpool:
-    """Batches in memory, bounded by closing the gate.
-
-    What the listeners have already read when the gate closes is still taken, so that the bound
-    may be exceeded by what is under way: a batch per sink and a read per connection.
+    """Batches and a few dead letters in memory; everything is as durable as it gets at once.
 
     Args:
-        max_bytes: octets of batch bodies at which the gate closes.
-        sinks: names of the sinks.
+        max_bytes: octets of batches at which the gate closes.
+        shares: the share of each sink.
         ledger: accounts of the process.
-        gate: closed while the spool is full.
     """
 
-    def __init__(self, max_bytes: int, sinks: Iterable[str], ledger: Ledger, gate: Gate) -> None:
+    def __init__(self, max_bytes: int, shares: Mapping[str, Share], ledger: Ledger) -> None:
         self.max_bytes = max_bytes
-        self.octets = 0
-        self._empty = asyncio.Event()
-        self._empty.set()
-        self._lanes = {sink: _Lane() for sink in sinks}
         self._ledger = ledger
-        self._gate = gate
+        self._lanes = Lanes(max_bytes, shares, lambda batch: batch.size)
+        self.gate = self._lanes.gate
+        self.gates = self._lanes.gates()
+        self._numbers = count(1)
+        self._trusted, self._untrusted = _Letters(), _Letters()
+
+    async def start(self) -> None:
+        """Do nothing: there is nothing to open."""
 
     def put(self, batch: Batch) -> None:
-        """Take a batch over; closes the gate when the spool is full."""
-        lane = self._lanes[batch.sink]
-        self._hold(lane, batch)
-        lane.queue.put_nowait(batch)
-        if self.octets >= self.max_bytes and not self._gate.closed:
-            log.error("spool full, listeners stop reading", octets=self.octets, sink=batch.sink)
-            self._gate.close()
+        """Take over a batch whose copies are in memory; it is dropped if settings ask for that."""
+        self._ledger.in_memory -= batch.events
+        if not self._lanes.admits(batch):
+            self._ledger.dropped[SPOOL_FULL] += batch.events
+            return
+        lane = self._lanes.add(batch)
+        self._hold(batch, lane)
+        self._ledger.spooled += batch.events
+        lane.ready.put_nowait(batch)
+
+    def set_aside(self, letter: Letter) -> None:
+        """Take over a dead letter whose copy is in memory; the oldest make room for it."""
+        self._ledger.in_memory -= 1
+        self._keep(letter)
+
+    def when_durable(self, callback: Callable[[], None]) -> None:
+        """Call back at once: memory is all there is."""
+        callback()
 
     async def take(self, sink: str) -> Batch:
-        """Wait for the next batch for `sink`."""
-        return await self._lanes[sink].queue.get()
+        """Wait for the next batch for `sink`; it stays in the spool until finished or buried."""
+        return await self._lanes[sink].ready.get()
 
-    def finish(self, batch: Batch) -> None:
-        """Let go of a batch that its sink has accepted."""
-        self._release(batch)
-        self._ledger.delivered += batch.events
-        self._reopen()
+    def finish(self, batch: Batch, rest: Sequence[Batch] = ()) -> None:
+        """Let go of a batch that its sink has accepted, but for `rest`, which counts as taken."""
+        delivered = batch.events - sum(part.events for part in rest)
+        self.replace(batch, rest)
+        self._ledger.spooled -= delivered
+        self._ledger.delivered += delivered
+        self._lanes.reopen()
 
-    def split(self, batch: Batch, parts: Sequence[Batch]) -> None:
-        """Replace a batch that was taken by smaller ones, which count as taken too."""
-        lane = self._lanes[batch.sink]
+    def replace(self, batch: Batch, parts: Sequence[Batch]) -> None:
+        """Put parts that hold the same events in the place of a batch; they count as taken."""
+        lane = self._lanes.exchange(batch, parts)
+        del lane.held[batch.number]
         for part in parts:
-            self._hold(lane, part)
-        self._release(batch)
+            self._hold(part, lane)
 
     def postpone(self, batch: Batch) -> None:
-        """Put a batch that was taken back, behind all others."""
-        self._lanes[batch.sink].queue.put_nowait(batch)
+        """Put a batch that was taken back, behind others."""
+        self._lanes[batch.sink].ready.put_nowait(batch)
 
-    def bury(self, batch: Batch, reason: str) -> None:
-        """Let go of a batch that its sink refuses for good."""
-        self._release(batch)
-        self._ledger.dropped[reason] += batch.events
-        self._reopen()
+    def bury(self, batch: Batch, letters: Sequence[Letter]) -> None:
+        """Keep the events of a batch as dead letters, one for each, and let go of the batch."""
+        self.replace(batch, ())
+        self._ledger.spooled -= batch.events
+        for letter in letters:
+            self._keep(letter)
+        self._lanes.reopen()
 
     async def emptied(self) -> None:
         """Wait until every batch is finished or buried."""
-        while self.octets:
-            await self._empty.wait()
+        await self._lanes.emptied()
 
-    def close(self) -> int:
+    async def close(self) -> int:
         """Give up what is left, as `dropped{shutdown}`; return how many copies that were."""
-        left = [batch for lane in self._lanes.values() for batch in lane.held]
-        for batch in left:
-            self.bury(batch, "shutdown")
-        return sum(batch.events for batch in left)
+        ledger = self._ledger
+        lost = ledger.spooled + ledger.dead_lettered.total()
+        if lost:
+            ledger.dropped["shutdown"] += lost
+        ledger.spooled = 0
+        ledger.dead_lettered.clear()
+        for lane in self._lanes:
+            for batch in list(lane.held.values()):
+                self.replace(batch, ())
+        return lost
 
     def backlog(self, sink: str) -> Backlog:
         """Say what waits for `sink`, batches in flight included."""
-        lane = self._lanes[sink]
-        now = time.time()
-        oldest = min((batch.received for batch in lane.held), default=now)
-        return Backlog(lane.events, lane.octets, max(0.0, now - oldest))
+        held = self._lanes[sink].held.values()
+        return self._lanes.backlog(sink, min((batch.received for batch in held), default=None))
 
-    def _hold(self, lane: _Lane, batch: Batch) -> None:
-        lane.add(batch)
-        self.octets += len(batch.body)
-        self._empty.clear()
-        self._ledger.spooled += batch.events
+    def disk_free(self) -> int | None:
+        """Return None: there is no disk."""
+        return None
 
-    def _release(self, batch: Batch) -> None:
-        self._lanes[batch.sink].remove(batch)
-        self.octets -= len(batch.body)
-        self._ledger.spooled -= batch.events
-        if not self.octets:
-            self._empty.set()
+    def quarantined(self) -> int:
+        """Return 0: there is no file that could be damaged."""
+        return 0
 
-    def _reopen(self) -> None:
-        if self._gate.closed and self.octets <= self.max_bytes * RESUME_SHARE:
-            log.info("spool has room again, listeners read on", octets=self.octets)
-            self._gate.open()
+    def degraded(self) -> list[dict[str, str]]:
+        """Say what is full, with the reason; for everybody to read."""
+        return self._lanes.degraded()
+
+    def status(self) -> dict[str, Any]:
+        """Return what `/api/status` has of it."""
+        return self._lanes.status()
+
+    def _hold(self, batch: Batch, lane: Lane) -> None:
+        batch.number = next(self._numbers)
+        lane.held[batch.number] = batch
+
+    def _keep(self, letter: Letter) -> None:
+        ledger = self._ledger
+        ledger.dead_lettered[letter.reason] += 1
+        letters = self._untrusted if letter.reason in UNTRUSTED else self._trusted
+        for evicted in letters.add(letter):
+            ledger.dead_lettered[evicted.reason] -= 1
+            ledger.dropped[EVICTED] += 1
+
+
+class _Letters:
+    """The newest dead letters within the bound."""
+
+    def __init__(self) -> None:
+        self._kept: deque[Letter] = deque()
+        self._octets = 0
+
+    def add(self, letter: Letter) -> list[Letter]:
+        """Keep a letter; return those that had to go."""
+        self._kept.append(letter)
+        self._octets += letter.size
+        evicted = []
+        while self._octets > MAX_LETTER_BYTES:
+            oldest = self._kept.popleft()
+            self._octets -= oldest.size
+            evicted.append(oldest)
+        return evicted

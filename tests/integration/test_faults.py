@@ -59,20 +59,27 @@ async def send(address, data):
 
 def total(ledger):
     """Count the messages that have reached an end."""
-    return ledger["delivered"] + sum(ledger["rejected"].values()) + sum(ledger["dropped"].values())
+    ends = ("rejected", "dropped", "dead_lettered")
+    return ledger["delivered"] + sum(sum(ledger[account].values()) for account in ends)
 
 
-async def test_a_wrong_key_and_no_key_are_refused_and_never_shown(tmp_path):
-    """They are rejected{unknown_intake}; what follows on the connection is served."""
-    async with collecting(tmp_path) as (daemon, sink):
+@pytest.mark.parametrize("on_unknown", ["dead_letter", "reject"])
+async def test_a_wrong_key_and_no_key_are_told_and_never_shown(tmp_path, on_unknown):
+    """They are kept as dead letters, or rejected; what follows on the connection is served."""
+    routing = {"on_unknown": on_unknown}
+    async with collecting(tmp_path, routing=routing) as (daemon, sink):
         wrong = [syslog("x", key="not-a-key-of-ours"), b"<134>1 - - - - - - no key"]
         await send(daemon.address("tcp"), counted(*wrong, syslog("good")))
         ledger = await daemon.ledger_when(lambda ledger: total(ledger) == 3)
-        assert ledger["rejected"] == {"unknown_intake": 2}
+        kept = on_unknown == "dead_letter"
+        assert ledger["dead_lettered"] == ({"unknown_intake": 2} if kept else {})
+        assert ledger["rejected"] == ({} if kept else {"unknown_intake": 2})
         assert [event["message"] for event in sink.events] == ["good"]
         metrics = await daemon.metrics()
         rejected = 'collector_messages_rejected_total{listener="tcp",reason="unknown_intake"}'
-        assert metrics[rejected] == 2
+        assert metrics.get(rejected, 0) == (0 if kept else 2)
+        letters = 'collector_events_dead_lettered_total{intake="",reason="unknown_intake"}'
+        assert metrics.get(letters, 0) == (2 if kept else 0)
         assert metrics['collector_messages_received_total{listener="tcp"}'] == 3
         shown = str(daemon.lines) + (await daemon.get("/metrics"))[1] + str(await daemon.status())
         assert "not-a-key-of-ours" not in shown
@@ -124,12 +131,12 @@ async def test_random_octets_are_survived(tmp_path):
         assert await daemon.stop() == 0
 
 
-async def test_a_half_sent_frame_is_accounted_for_when_its_sender_leaves(tmp_path):
+async def test_a_half_sent_frame_is_kept_when_its_sender_leaves(tmp_path):
     """It is no message, and not forgotten either."""
     async with collecting(tmp_path) as (daemon, sink):
         await send(daemon.address("tcp"), counted(syslog("whole")) + b"500 <134>1 - half")
         ledger = await daemon.ledger_when(lambda ledger: total(ledger) == 2)
-        assert ledger["rejected"] == {"incomplete_frame": 1}
+        assert ledger["dead_lettered"] == {"incomplete_frame": 1}
         assert [event["message"] for event in sink.events] == ["whole"]
 
 
@@ -141,7 +148,7 @@ async def test_a_frame_that_does_not_end_in_time_costs_its_connection(tmp_path):
         slow.write(b"500 <134>1 - half")
         assert await reader.read() == b""
         ledger = await daemon.ledger_when(lambda ledger: total(ledger) == 1)
-        assert ledger["rejected"] == {"incomplete_frame": 1}
+        assert ledger["dead_lettered"] == {"incomplete_frame": 1}
         line = await daemon.logged("connection rejected")
         assert (line["reason"], line["peer"]) == ("frame_timeout", "127.0.0.1")
         metrics = await daemon.metrics()

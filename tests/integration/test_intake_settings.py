@@ -5,16 +5,19 @@ import re
 import socket
 from contextlib import asynccontextmanager
 
+import pytest
+
 from tests.daemon import Daemon
 from tests.fake_sink import FakeSink
 
 KEY = "the-key-of-the-test"
 LOCAL = {"host": "127.0.0.1", "port": 0}
-FAST = {"batch": {"max_wait": "10ms"}}
+FAST = {"batch": {"max_wait": "10ms"}, "concurrency": 1}
+KEYED = f'<134>1 - - - - - [SEKOIA@53288 intake_key="{KEY}"] %b'.encode()
 
 
 @asynccontextmanager
-async def collecting(directory, intake, only):
+async def collecting(directory, intake, only, **settings):
     """Run a daemon with two sinks, the second of which is choosy."""
     async with FakeSink() as everything, FakeSink() as alerts:
         config = {
@@ -27,6 +30,7 @@ async def collecting(directory, intake, only):
                 {"name": "everything", "url": everything.url, **FAST},
                 {"name": "alerts", "url": alerts.url, **FAST, "only": only},
             ],
+            **settings,
         }
         async with Daemon(directory, config) as daemon:
             yield daemon, everything, alerts
@@ -73,7 +77,7 @@ async def test_events_are_completed_and_selected_as_the_settings_say(tmp_path):
             cef(3, "Malop Machine", before="345 "),
             cef(6, "Malop User Added"),
             cef(6, "Heartbeat"),
-            b"<134>1 - - - - - " + f'[SEKOIA@53288 intake_key="{KEY}"] nonsense'.encode(),
+            KEYED % b"nonsense",
         )
         ledger = await daemon.ledger_when(lambda ledger: ledger["delivered"] == 5)
         assert ledger["received"] == ledger["copies"] == 5
@@ -148,3 +152,63 @@ async def test_an_intake_may_add_next_to_nothing(tmp_path):
         assert "created" not in undated["event"]
         assert undated["event"]["id"] < dated["event"]["id"]
         assert alerts.events == [dated]
+
+
+async def test_what_cannot_be_parsed_may_be_kept_as_a_dead_letter(tmp_path):
+    """No sink gets it; the others of its connection are served."""
+    intake = {"on_parse_error": "dead_letter"}
+    async with collecting(tmp_path, intake, []) as (daemon, everything, alerts):
+        send(daemon, cef(6, "one"), KEYED % b"nonsense", KEYED % b"CEF:0|cut", cef(6, "two"))
+        ledger = await daemon.ledger_when(
+            lambda ledger: ledger["delivered"] == 4 and ledger["received"] == 4
+        )
+        assert ledger["dead_lettered"] == {"parse_error": 2}
+        assert ledger["copies"] == 2
+        for sink in (everything, alerts):
+            assert [event["event"]["action"] for event in sink.events] == ["one", "two"]
+        metrics = await daemon.metrics()
+        letters = 'collector_events_dead_lettered_total{intake="edr",reason="parse_error"}'
+        assert metrics[letters] == 2
+        assert metrics['collector_dead_letters{reason="parse_error"}'] == 2
+        assert metrics['collector_events_total{intake="edr",outcome="pipeline_error"}'] == 2
+        line = await daemon.logged("message cannot be parsed, kept as a dead letter")
+        assert line["intake"] == "edr"
+
+
+@pytest.mark.parametrize("when_over", ["drop", "dead_letter"])
+async def test_a_flood_of_one_intake_is_held_to_its_rate(tmp_path, when_over):
+    """What is beyond it is counted, or kept; other senders do not notice."""
+    intake = {"max_rate": {"events_per_second": 10, "when_over": when_over}}
+    async with collecting(tmp_path, intake, []) as (daemon, everything, _):
+        count = 1000
+        messages = [cef(6, str(number)) for number in range(count)]
+        _, writer = await asyncio.open_connection(*daemon.address("bound"))
+        writer.write(b"".join(message + b"\n" for message in messages))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        ledger = await daemon.ledger_when(
+            lambda ledger: ledger["received"] == count and not ledger["in_memory"]
+        )
+        account = "dropped" if when_over == "drop" else "dead_lettered"
+        beyond = ledger[account]["max_rate"]
+        assert set(ledger["dropped"]) | set(ledger["dead_lettered"]) == {"max_rate"}
+        assert 10 <= count - beyond < count / 2
+        await daemon.ledger_when(lambda ledger: ledger["delivered"] == 2 * (count - beyond))
+        names = [event["event"]["action"] for event in everything.events]
+        assert names[:10] == [str(number) for number in range(10)]
+
+
+async def test_a_message_that_is_sent_again_may_have_the_same_id(tmp_path):
+    """By datagram or connection, to every sink; another message has another one."""
+    async with collecting(tmp_path, {}, [], identity="content") as (daemon, everything, alerts):
+        send(daemon, cef(6, "one"), cef(6, "two"), cef(6, "one"))
+        _, writer = await asyncio.open_connection(*daemon.address("bound"))
+        writer.write(cef(6, "one") + b"\n")
+        writer.close()
+        await writer.wait_closed()
+        await daemon.ledger_when(lambda ledger: ledger["delivered"] == 8)
+        found = {(e["event"]["action"], e["event"]["id"]) for e in everything.events}
+        assert found == {(e["event"]["action"], e["event"]["id"]) for e in alerts.events}
+        assert len(found) == 2
+        assert len(everything.events) == 4

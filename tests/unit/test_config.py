@@ -93,10 +93,12 @@ def test_defaults_are_those_of_the_interface():
                 "key_file": None,
                 "sources": [],
                 "profile": "documented",
+                "on_parse_error": "forward",
                 "timestamp_fallback": True,
                 "envelope": ["received"],
                 "fields": {},
                 "drop": [],
+                "max_rate": None,
                 "sinks": ["all"],
             }
         ],
@@ -105,6 +107,14 @@ def test_defaults_are_those_of_the_interface():
                 "name": "default",
                 "url": "https://siem.example/ingest",
                 "format": "ndjson",
+                "payload": "event",
+                "index": "logs-edr.{intake}-default",
+                "splunk": {
+                    "index": None,
+                    "source": None,
+                    "sourcetype": "collector:{intake}",
+                    "host": "event",
+                },
                 "only": [],
                 "headers": {},
                 "auth": None,
@@ -112,11 +122,28 @@ def test_defaults_are_those_of_the_interface():
                 "batch": {"max_events": 1000, "max_bytes": "1MiB", "max_wait": "200ms"},
                 "concurrency": 4,
                 "timeout": "30s",
-                "retry": {"initial": "500ms", "max": "1m"},
+                "retry": {"initial": "500ms", "max": "1m", "give_up_after": None},
+                "spool": {"max_bytes": None, "when_full": None},
             }
         ],
-        "routing": {"structured_data_id": "SEKOIA@53288", "parameter": "intake_key"},
-        "spool": {"type": "memory", "max_bytes": "256MiB"},
+        "routing": {
+            "structured_data_id": "SEKOIA@53288",
+            "parameter": "intake_key",
+            "on_unknown": "dead_letter",
+        },
+        "identity": "received",
+        "spool": {
+            "type": "sqlite",
+            "path": "/var/lib/collector",
+            "max_bytes": None,
+            "when_full": "block",
+            "synchronous": "full",
+        },
+        "dead_letters": {
+            "max_bytes": "1GiB",
+            "max_age": "30d",
+            "unknown_intake_max_bytes": "64MiB",
+        },
         "admin": {"host": "127.0.0.1", "port": 9514, "token_file": None},
         "logging": {"level": "info", "format": "json"},
         "shutdown_grace": "8s",
@@ -137,6 +164,7 @@ def test_every_default_is_accepted():
     config = read(MINIMAL)
     written = json.loads(config.model_dump_json())
     del written["listeners"][0]["receive_buffer"]  # of udp
+    del written["sinks"][0]["index"], written["sinks"][0]["splunk"]  # of other formats
     written["intakes"][0]["key"] = "k"
     assert read(written) == config
 
@@ -235,6 +263,26 @@ def test_an_intake_goes_to_all_sinks_or_to_those_it_names():
     assert reached == ["ac", "abc", "abc", "b"]
 
 
+@pytest.mark.parametrize(
+    ("spool", "bound"),
+    [
+        ({}, 10 << 30),
+        ({"type": "memory"}, 256 << 20),
+        ({"max_bytes": "1MiB"}, 1 << 20),
+        ({"type": "memory", "max_bytes": "64KiB"}, 64 << 10),
+    ],
+)
+def test_how_much_may_wait_depends_on_what_holds_it(spool, bound):
+    """Unless it is written; memory may be as small as one likes."""
+    assert read(settings(spool=spool)).spool.bound == bound
+
+
+def test_a_rate_bounds_an_intake():
+    """What is beyond it is dropped by default."""
+    rate = read(settings(intake={"max_rate": {"events_per_second": "5000"}})).intakes[0].max_rate
+    assert (rate.events_per_second, rate.when_over) == (5000, "drop")
+
+
 def test_the_inbox_is_a_sink():
     """In place of a URL."""
     assert read(settings(sink={"url": "inbox:"})).sinks[0].is_inbox
@@ -294,13 +342,13 @@ def test_all_problems_of_a_file_are_told_at_once():
             {"name": "k", "parser": "raw", "key": "s3cret", "sources": ["10.1.0.0/8"]},
         ],
         "sinks": [{"name": "default", "url": "https://u:s3cret@h", "timeout": 30}],
-        "spool": {"type": "sqlite", "path": "/var/lib/collector"},
+        "spool": {"type": "jetstream", "directory": "/var/lib/collector"},
         "workers": 2,
     }
     assert told(tree) == [
         (
             "workers: unknown setting 'workers'; accepted: listeners, intakes, sinks, routing, "
-            "spool, admin, logging, shutdown_grace"
+            "identity, spool, dead_letters, admin, logging, shutdown_grace"
         ),
         "listeners[0].portt: unknown setting 'portt'; did you mean 'port'?",
         "listeners[0].intake: no intake is named 'cyber'; did you mean 'cyberreason'?",
@@ -327,8 +375,11 @@ def test_all_problems_of_a_file_are_told_at_once():
             "sinks[0].timeout: 30 has no unit; accepted: 100ms to 10m, with a unit (250ms, 30s, "
             "5m, 2h, 1d)"
         ),
-        "spool.path: unknown setting 'path'; accepted: type, max_bytes",
-        "spool.type: 'sqlite' is not one of the choices; accepted: 'memory'",
+        (
+            "spool.directory: unknown setting 'directory'; accepted: type, path, max_bytes, "
+            "when_full, synchronous"
+        ),
+        "spool.type: 'jetstream' is not one of the choices; accepted: 'sqlite' or 'memory'",
     ]
 
 
@@ -464,6 +515,39 @@ def test_all_problems_of_a_file_are_told_at_once():
         (
             {"sink": {"retry": {"initial": "5m"}}},
             "sinks[0].retry.initial: longer than max; accepted: 1ms to 1m, as max is",
+        ),
+        (
+            {"intake": {"max_rate": {"when_over": "drop"}}},
+            "intakes[0].max_rate.events_per_second: is missing; accepted: 1 to 10000000",
+        ),
+        (
+            {"intake": {"max_rate": 100}},
+            "intakes[0].max_rate: a number where a mapping is expected",
+        ),
+        (
+            {"intake": {"on_parse_error": "drop"}},
+            "intakes[0].on_parse_error: 'drop' is not one of the choices; accepted: 'forward' or ",
+        ),
+        (
+            {"routing": {"on_unknown": "drop"}},
+            "routing.on_unknown: 'drop' is not one of the choices; accepted: 'dead_letter' or ",
+        ),
+        (
+            {"identity": "vendor"},
+            "identity: 'vendor' is not one of the choices; accepted: 'received' or 'content'",
+        ),
+        (
+            {"spool": {"max_bytes": "64KiB"}},
+            "spool.max_bytes: too little for a file; accepted: 1MiB to 1TiB",
+        ),
+        ({"spool": {"path": ["a"]}}, "spool.path: a list where a text is expected; accepted: the "),
+        (
+            {"sink": {"spool": {"max_bytes": "1KiB"}}},
+            "sinks[0].spool.max_bytes: '1KiB' is too small; accepted: 64KiB to 1TiB",
+        ),
+        (
+            {"dead_letters": {"max_age": "500ms"}},
+            "dead_letters.max_age: '500ms' is too small; accepted: 1s to 3650d",
         ),
     ],
 )
@@ -741,10 +825,37 @@ def test_a_filter_of_a_sink_may_be_for_one_of_its_intakes():
     assert warned(tree) == []
 
 
+@pytest.mark.parametrize(
+    ("share", "when_full", "is_told"),
+    [
+        ({"max_bytes": "1MiB"}, "block", True),
+        ({"max_bytes": "1MiB", "when_full": "block"}, "drop", True),
+        ({"max_bytes": "1MiB"}, "drop", False),
+        ({"max_bytes": "1MiB", "when_full": "drop"}, "block", False),
+        ({"when_full": "block"}, "block", False),
+        ({}, "block", False),
+    ],
+)
+def test_a_share_for_which_the_senders_of_other_sinks_wait_is_a_warning(share, when_full, is_told):
+    """Only where it blocks; intakes that go to that sink alone do not count."""
+    tree = settings(sink={"spool": share}, spool={"when_full": when_full})
+    tree["sinks"].append(SINK | {"name": "other"})
+    tree["intakes"] += [
+        {"name": "j", "parser": "raw", "key": "j", "sinks": ["other", "default"]},
+        {"name": "k", "parser": "raw", "key": "kk", "sinks": "default"},
+        {"name": "l", "parser": "raw", "key": "l", "sinks": "other"},
+    ]
+    message = (
+        "sinks[0].spool: while this share is full, senders of intake 'i' and 'j' wait, and their "
+        "other sinks get nothing new either; when_full: drop keeps them going"
+    )
+    assert warned(tree) == ([message] if is_told else [])
+
+
 def test_no_intake_at_all_is_a_warning():
     """It is allowed, to try out a sink's address."""
     tree = {"listeners": [LISTENER], "sinks": [SINK]}
-    assert warned(tree) == ["intakes: there is none, so every message is refused"]
+    assert warned(tree) == ["intakes: there is none, so no message is forwarded"]
 
 
 # Schema and example.
@@ -767,6 +878,10 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
         (settings(listener={"port": "5514", "max_message_bytes": 4096, "idle_timeout": ""}), True),
         (settings(sink={"auth": {"bearer": {"token_file": ""}}, "batch": None}), True),
         (settings(sink={"batch": {"max_wait": 0, "max_bytes": "2MB"}}), True),
+        (settings(intake={"max_rate": {"events_per_second": 5}}, identity="content"), True),
+        (settings(sink={"spool": {"max_bytes": "1MiB"}}, spool={"type": "memory"}), True),
+        (settings(intake={"max_rate": {"when_over": "drop"}}), False),
+        (settings(dead_letters={"max_age": 30}), False),
         (settings(intake={"fields": {"labels": {"x": [1, "a"]}, "labels.y": True}}), True),
         (settings(intake={"drop": [{"name": "a", "field": "x", "in": [1, True, "b"]}]}), True),
         (settings(listener={"timezone": "Europe/Paris"}, intake={"envelope": "source"}), True),
@@ -814,14 +929,19 @@ def test_the_example_holds_every_setting_with_a_comment():
         ), name
 
 
+RATE = "events_per_second|when_over"
 OTHER_AUTH = "token|basic|username|password|password_file|header|name|value|value_file"
 FILTER = "field|equals|in|prefix|exists"
+OTHER_FORMATS = "index|splunk|source|sourcetype|host"
 
 
 def test_what_the_example_shows_commented_out_is_the_default():
-    """Switched on, it changes nothing; the other ways to authenticate and the filter stay out."""
+    """Switched on, it changes nothing; other formats, other ways to authenticate, the filter and
+    the rate stay out.
+    """
     written = EXAMPLE.read_text()
-    pattern = rf"(?m)^( *)# ( *(?!(?:{OTHER_AUTH}|{FILTER}):)[a-z_]+:( .*)?)$"
+    others = f"{OTHER_AUTH}|{FILTER}|{RATE}|{OTHER_FORMATS}"
+    pattern = rf"(?m)^( *)# ( *(?!(?:{others}):)[a-z_]+:( .*)?)$"
     text, count = re.subn(pattern, r"\1\2", written)
     assert count > 20
     assert parse(text, source="switched on", environ={}) == load(EXAMPLE, {})

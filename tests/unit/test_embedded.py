@@ -44,7 +44,7 @@ def test_it_listens_on_loopback_and_shows_what_arrives(directory):
     assert (sink.name, sink.is_inbox, sink.batch.max_wait) == ("default", True, 0.2)
     assert (config.admin.host, config.admin.port) == ("127.0.0.1", 9514)
     assert config.logging.format == "console"
-    assert config.spool.type == "memory"
+    assert (config.spool.type, config.spool.path) == ("sqlite", str(directory))
     assert warnings(config) == []
 
 

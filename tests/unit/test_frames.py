@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.frames import decode, read
+from collector.frames import FRAME_TAGS, decode, read
 from collector.parsers import repairs
 from collector.syslog.framing import CutFrame
 from collector.syslog.message import KeyName, envelope
@@ -40,6 +40,7 @@ HEADER = b'<134>1 - - - - - [SEKOIA@53288 intake_key="k"] '
 def test_a_frame_is_read_with_its_repairs(frame, key, text, tags):
     """A character that a cut went through is no other damage."""
     assert read(frame, KEY_NAME) == (key, text, tags)
+    assert set(tags) <= set(FRAME_TAGS)
 
 
 @given(frame=st.binary(max_size=60) | st.binary(max_size=30).map(lambda octets: HEADER + octets))

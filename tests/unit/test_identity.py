@@ -1,6 +1,6 @@
 """Identifiers of events."""
 
-from collector.identity import TAIL_BITS, IdSource, as_text
+from collector.identity import TAIL_BITS, IdSource, as_text, content_id
 
 
 def ids(source, count, milliseconds):
@@ -30,3 +30,17 @@ def test_a_tail_that_is_used_up_begins_again_later():
     made = ids(source, 1, 5) + ids(source, 3, 5) + ids(source, 1, 5)
     assert made == sorted(set(made))
     assert {len(text) for text in made} == {32}
+
+
+def test_the_id_of_a_content_is_that_of_its_repetition():
+    """It has the form of every other; another intake or another octet makes another one."""
+    made = [content_id("a", b"one"), content_id("a", b"one "), content_id("b", b"one")]
+    assert content_id("a", b"one") == made[0]
+    assert len(set(made)) == 3
+    assert {len(text) for text in made} == {32}
+    assert all(int(text, 16) for text in made)
+
+
+def test_intake_and_frame_are_told_apart():
+    """What ends the name of one cannot begin the frame of another."""
+    assert content_id("a", b"bc") != content_id("ab", b"c")

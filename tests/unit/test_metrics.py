@@ -3,7 +3,6 @@
 from prometheus_client import CollectorRegistry, generate_latest
 
 from collector import __version__
-from collector.backpressure import Gate
 from collector.ledger import Ledger
 from collector.metrics import (
     Histogram,
@@ -13,7 +12,7 @@ from collector.metrics import (
     SinkStats,
     Stats,
 )
-from collector.spool import Batch
+from collector.spool import Batch, Letter, Share
 from collector.spool.memory import MemorySpool
 
 NAMES = [
@@ -21,6 +20,8 @@ NAMES = [
     "bytes_received_total",
     "connections",
     "connections_rejected_total",
+    "dead_letters",
+    "events_dead_lettered_total",
     "events_delivered_total",
     "events_dropped_total",
     "events_repaired_total",
@@ -33,6 +34,8 @@ NAMES = [
     "messages_rejected_total",
     "messages_truncated_total",
     "parse_errors_total",
+    "sink_concurrency_limit",
+    "sink_failure_store_total",
     "sink_in_flight",
     "sink_last_success_timestamp_seconds",
     "sink_request_seconds_bucket",
@@ -41,9 +44,11 @@ NAMES = [
     "sink_requests_total",
     "sink_up",
     "spool_bytes",
+    "spool_disk_free_bytes",
     "spool_events",
     "spool_max_bytes",
     "spool_oldest_seconds",
+    "spool_quarantined_bytes",
     "udp_kernel_drops_total",
     "unmapped_fields_total",
 ]
@@ -57,10 +62,23 @@ def exported(stats, spool):
     return {name: float(value) for name, _, value in samples}
 
 
+class SpoolOnDisk(MemorySpool):
+    """Has a disk, as far as it says."""
+
+    def disk_free(self):
+        return 4000
+
+    def quarantined(self):
+        return 17
+
+
+def letter(reason):
+    return Letter(reason, "", "", "edr", "", "", "192.0.2.7", 0.0, b"raw", is_frame=True)
+
+
 def populated():
-    stats = Stats(Ledger(received=3, spooled=0))
-    spool = MemorySpool(1000, ["siem"], stats.ledger, Gate())
-    stats.ledger.received = 3
+    stats = Stats(Ledger(received=3, in_memory=3))
+    spool = SpoolOnDisk(1000, {"siem": Share(None, "block")}, stats.ledger)
     stats.ledger.rejected["oversize"] = 1
     stats.ledger.dropped["shutdown"] = 2
     listener = ListenerStats("in", messages=3, octets=99, truncated=1, connections=4)
@@ -74,11 +92,14 @@ def populated():
     intake.unmapped_fields["agent.new"] = 2
     stats.intakes["edr"] = intake
     sink = SinkStats("siem", stats.ingest_to_delivery, delivered=9, in_flight=1, last_success=12.5)
+    sink.concurrency_limit, sink.failure_store = 3, 5
     sink.requests["200"] = 10
     sink.request_seconds.observe(0.02)
     stats.sinks["siem"] = sink
     stats.ingest_to_delivery.observe(0.3, 9)
-    spool.put(Batch("siem", b"x" * 11, "none", 2, 11, 0.0))
+    stats.dead_lettered["edr", "refused"] = 4
+    spool.put(Batch("siem", "ndjson:event", "none", b"x" * 11, 2, 11, 0.0, b""))
+    spool.set_aside(letter("refused"))
     return stats, spool
 
 
@@ -109,16 +130,23 @@ def test_every_metric_has_its_name_and_labels():
         'collector_ledger_messages{account="delivered",reason=""}': 0,
         'collector_ledger_messages{account="rejected",reason="oversize"}': 1,
         'collector_ledger_messages{account="dropped",reason="shutdown"}': 2,
+        'collector_ledger_messages{account="dead_lettered",reason="refused"}': 1,
+        'collector_dead_letters{reason="refused"}': 1,
+        'collector_events_dead_lettered_total{intake="edr",reason="refused"}': 4,
         'collector_events_dropped_total{reason="shutdown"}': 2,
         'collector_spool_events{sink="siem"}': 2,
         'collector_spool_bytes{sink="siem"}': 11,
         "collector_spool_max_bytes": 1000,
+        "collector_spool_disk_free_bytes": 4000,
+        "collector_spool_quarantined_bytes": 17,
         'collector_events_delivered_total{sink="siem"}': 9,
         'collector_sink_requests_total{code="200",sink="siem"}': 10,
         'collector_sink_request_seconds_bucket{le="0.01",sink="siem"}': 0,
         'collector_sink_request_seconds_bucket{le="0.025",sink="siem"}': 1,
         'collector_sink_request_seconds_bucket{le="+Inf",sink="siem"}': 1,
         'collector_sink_in_flight{sink="siem"}': 1,
+        'collector_sink_concurrency_limit{sink="siem"}': 3,
+        'collector_sink_failure_store_total{sink="siem"}': 5,
         'collector_sink_up{sink="siem"}': 1,
         'collector_sink_last_success_timestamp_seconds{sink="siem"}': 12.5,
         'collector_ingest_to_delivery_seconds_bucket{le="0.25"}': 0,
@@ -137,7 +165,7 @@ def test_reasons_are_there_before_the_first_of_their_kind():
         intakes={"edr": IntakeStats("edr")},
         drop_reasons=("shutdown", "filter:noise"),
     )
-    samples = exported(stats, MemorySpool(1000, [], stats.ledger, Gate()))
+    samples = exported(stats, MemorySpool(1000, {}, stats.ledger))
     for name in (
         'collector_messages_rejected_total{listener="in",reason="unknown_intake"}',
         'collector_connections_rejected_total{listener="in",reason="max_connections"}',
@@ -155,6 +183,26 @@ def test_what_is_unknown_is_absent():
     stats.sinks["siem"].last_success = None
     samples = exported(stats, spool)
     assert not [name for name in samples if "kernel_drops" in name or "last_success" in name]
+
+
+def test_without_a_disk_there_is_no_room_on_it():
+    """A spool in memory has none left and none taken."""
+    stats = Stats(Ledger())
+    samples = exported(stats, MemorySpool(1000, {}, stats.ledger))
+    assert "collector_spool_disk_free_bytes" not in samples
+    assert samples["collector_spool_quarantined_bytes"] == 0
+
+
+def test_counters_begin_at_0_although_the_ledger_does_not():
+    """What earlier processes dropped is in the accounts alone."""
+    stats = Stats(Ledger())
+    stats.ledger.dropped.update({"spool_full": 100, "filter:gone": 7})
+    stats.mark_start()
+    stats.ledger.dropped["spool_full"] += 3
+    samples = exported(stats, MemorySpool(1000, {}, stats.ledger))
+    assert samples['collector_events_dropped_total{reason="spool_full"}'] == 3
+    assert samples['collector_events_dropped_total{reason="filter:gone"}'] == 0
+    assert samples['collector_ledger_messages{account="dropped",reason="spool_full"}'] == 103
 
 
 def test_a_histogram_counts_up_to_each_bound():

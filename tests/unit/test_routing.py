@@ -1,6 +1,7 @@
 """Where messages without a key belong, and how peers are compared."""
 
 from ipaddress import ip_address, ip_network
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,6 +34,7 @@ def test_networks_of_both_families_stand_side_by_side():
 @pytest.fixture
 def router():
     return Router(
+        [],
         keys={"k": "by key"},
         bound={"port": "bound"},
         sources=[(ip_network("10.1.0.0/16"), "narrow"), (ip_network("10.0.0.0/8"), "wide")],
@@ -56,3 +58,9 @@ def test_without_a_key_the_listener_decides_then_the_source(router, listener, pe
     """The first network that fits counts; nothing fits is refused."""
     address = None if peer is None else ip_address(peer)
     assert router.without_key(listener, address) == intake
+
+
+def test_an_intake_is_found_by_its_name():
+    """For what was received by another process, or before a restart."""
+    intake = SimpleNamespace(name="edr")
+    assert Router([intake], keys={}, bound={}, sources=[]).by_name == {"edr": intake}

@@ -152,6 +152,14 @@ def test_without_header_there_is_nothing_to_show():
     assert "log" not in finished({}, "syslog", given=arrival(b"hello"))
 
 
+@pytest.mark.parametrize("known", [{"priority": 13, "hostname": "h"}, {}])
+def test_a_header_that_is_known_from_before_is_shown_as_it_was(known):
+    """There is no frame any more to read it from."""
+    given = Arrival("00ff", b"", (), arrival().receipt, known)
+    event = finished({}, "syslog", given=given, timestamp_fallback=False)
+    assert event.get("log") == ({"syslog": known} if known else None)
+
+
 def fields_of(frame):
     return syslog_fields(parse(frame, now=NOW), KeyName())
 

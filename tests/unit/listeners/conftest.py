@@ -4,25 +4,36 @@ import asyncio
 
 import pytest
 
+from collector.backpressure import Gate
 from collector.config import parse
 from collector.metrics import ListenerStats
 from collector.routing import Router
 
 
 class Pipeline:
-    """Remembers what it is fed and told to reject."""
+    """Remembers what it is fed, told to reject and to keep incomplete.
+
+    What is fed goes to a sink whose gate the test may close.
+    """
 
     def __init__(self):
         self.fed = []
         self.rejected = []
+        self.incomplete = []
+        self.gate = Gate()
         self._changed = asyncio.Event()
 
     def feed(self, frames, origin):
         self.fed += [(frame, origin.peer) for frame in frames]
         self._changed.set()
+        return {self.gate} if self.gate.closed else ()
 
     def reject(self, origin, reason, count=1):
         self.rejected += [(reason, origin.peer)] * count
+        self._changed.set()
+
+    def keep_incomplete(self, frame, origin):
+        self.incomplete.append((frame, origin.peer))
         self._changed.set()
 
     @property
@@ -48,7 +59,7 @@ def stats():
 
 @pytest.fixture
 def router():
-    return Router(keys={}, bound={"l": "bound"}, sources=[])
+    return Router([], keys={}, bound={"l": "bound"}, sources=[])
 
 
 @pytest.fixture

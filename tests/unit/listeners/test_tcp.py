@@ -60,15 +60,15 @@ async def test_frames_of_both_kinds_arrive_from_one_connection(accepting, pipeli
     assert stats.octets == 22
 
 
-async def test_an_unfinished_count_is_rejected_at_the_end(accepting, pipeline):
-    """Half a counted frame is no message."""
+async def test_an_unfinished_count_is_kept_as_such_at_the_end(accepting, pipeline):
+    """Half a counted frame is no message, but what came of it may say something."""
     async with accepting() as (_, connect):
         _, writer = await connect()
         writer.write(b"10 half")
         writer.close()
-        await pipeline.until(lambda: pipeline.rejected)
-    assert pipeline.rejected == [("incomplete_frame", "127.0.0.1")]
-    assert pipeline.fed == []
+        await pipeline.until(lambda: pipeline.incomplete)
+    assert pipeline.incomplete == [(b"half", "127.0.0.1")]
+    assert (pipeline.fed, pipeline.rejected) == ([], [])
 
 
 async def test_oversize_frames_are_rejected_where_set(accepting, pipeline):
@@ -189,6 +189,79 @@ async def test_a_pause_does_not_count_against_senders(accepting, pipeline, stats
         await pipeline.until(lambda: pipeline.fed)
     assert pipeline.frames == [b"abcd"]
     assert stats.connections_rejected == {}
+
+
+async def test_a_connection_waits_for_the_sink_its_messages_go_to(accepting, pipeline):
+    """One that has not sent anything meanwhile does not."""
+    async with accepting() as (_, connect):
+        _, waiting = await connect()
+        _, other = await connect()
+        pipeline.gate.close()
+        waiting.write(b"1 a")
+        await pipeline.until(lambda: pipeline.fed)
+        waiting.write(b"1 b")
+        other.write(b"1 c")
+        await pipeline.until(lambda: len(pipeline.fed) == 2)
+        await asyncio.sleep(0.1)
+        assert pipeline.frames == [b"a", b"c"]
+        pipeline.gate.open()
+        await pipeline.until(lambda: len(pipeline.fed) == 3)
+        other.write(b"1 d")
+        await pipeline.until(lambda: len(pipeline.fed) == 4)
+    assert pipeline.frames == [b"a", b"c", b"b", b"d"]
+
+
+@pytest.mark.parametrize("gate_first", [True, False])
+async def test_a_connection_reads_on_when_neither_its_sink_nor_the_listener_waits(
+    accepting, pipeline, gate_first
+):
+    """Whichever of them goes on first."""
+    async with accepting() as (listener, connect):
+        _, writer = await connect()
+        pipeline.gate.close()
+        writer.write(b"1 a")
+        await pipeline.until(lambda: pipeline.fed)
+        listener.pause()
+        writer.write(b"1 b")
+        go_on = [pipeline.gate.open, listener.resume]
+        for step in go_on if gate_first else reversed(go_on):
+            await asyncio.sleep(0.05)
+            assert pipeline.frames == [b"a"]
+            step()
+        await pipeline.until(lambda: len(pipeline.fed) == 2)
+
+
+async def test_waiting_for_a_sink_does_not_count_against_senders(accepting, pipeline, stats):
+    """A frame whose rest we did not read is not late; its time begins anew."""
+    async with accepting(", frame_timeout: 100ms") as (_, connect):
+        _, writer = await connect()
+        pipeline.gate.close()
+        writer.write(b"1 a4 bc")
+        await pipeline.until(lambda: pipeline.fed)
+        writer.write(b"de")
+        await asyncio.sleep(0.3)
+        pipeline.gate.open()
+        await pipeline.until(lambda: len(pipeline.fed) == 2)
+    assert pipeline.frames == [b"a", b"bcde"]
+    assert stats.connections_rejected == {}
+
+
+async def test_a_connection_that_ends_while_it_waits_is_forgotten(
+    pipeline, router, stats, listener_settings
+):
+    """The gate that opens later finds nobody; what had been read is passed on."""
+    listener = TcpListener(listener_settings("tcp"), pipeline, router, stats)
+    await listener.start()
+    _, writer = await asyncio.open_connection(*listener.address)
+    pipeline.gate.close()
+    writer.write(b"1 aline")
+    await pipeline.until(lambda: pipeline.fed)
+    await listener.stop()
+    assert pipeline.frames == [b"a", b"line"]
+    assert stats.connections == 0
+    pipeline.gate.open()
+    assert stats.connections == 0
+    writer.close()
 
 
 async def test_a_framing_mismatch_is_named_once_per_connection(accepting, pipeline):

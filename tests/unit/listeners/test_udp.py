@@ -1,5 +1,6 @@
 """Datagrams."""
 
+import asyncio
 import socket
 from contextlib import asynccontextmanager
 
@@ -89,6 +90,49 @@ async def test_a_paused_listener_leaves_datagrams_to_the_kernel(receiving, pipel
     assert pipeline.frames == [b"%d" % number for number in range(10)]
 
 
+async def test_a_listener_waits_for_the_sink_its_datagrams_went_to(receiving, pipeline):
+    """One socket, one queue: those for other sinks wait as well."""
+    async with receiving() as (_, sender):
+        pipeline.gate.close()
+        sender.send(b"first")
+        await pipeline.until(lambda: pipeline.fed)
+        sender.send(b"second")
+        await asyncio.sleep(0.1)
+        assert pipeline.frames == [b"first"]
+        pipeline.gate.open()
+        await pipeline.until(lambda: len(pipeline.fed) == 2)
+
+
+@pytest.mark.parametrize("gate_first", [True, False])
+async def test_a_listener_reads_on_when_neither_a_sink_nor_the_spool_holds_it_back(
+    receiving, pipeline, gate_first
+):
+    """Whichever of them goes on first."""
+    async with receiving() as (listener, sender):
+        pipeline.gate.close()
+        sender.send(b"first")
+        await pipeline.until(lambda: pipeline.fed)
+        listener.pause()
+        sender.send(b"second")
+        go_on = [pipeline.gate.open, listener.resume]
+        for step in go_on if gate_first else reversed(go_on):
+            await asyncio.sleep(0.05)
+            assert pipeline.frames == [b"first"]
+            step()
+        await pipeline.until(lambda: len(pipeline.fed) == 2)
+
+
+async def test_stopping_while_a_sink_is_full_takes_what_the_kernel_holds(receiving, pipeline):
+    """The gate that opens later finds nobody."""
+    async with receiving() as (_, sender):
+        pipeline.gate.close()
+        sender.send(b"first")
+        await pipeline.until(lambda: pipeline.fed)
+        sender.send(b"second")
+    pipeline.gate.open()
+    assert pipeline.frames == [b"first", b"second"]
+
+
 async def test_stopping_takes_what_the_kernel_still_holds(receiving, pipeline):
     """More than one wake-up's worth."""
     count = 3 * udp.MAX_DATAGRAMS_PER_WAKE
@@ -117,7 +161,7 @@ async def test_where_the_socket_does_not_say_the_table_of_sockets_does(
 ):
     """Both say the same of one socket; a socket that is in no table is unknown."""
     settings = listener_settings("udp", ", receive_buffer: 4KiB").model_copy(update={"host": host})
-    listener = UdpListener(settings, None, Router({}, {}, []), stats)
+    listener = UdpListener(settings, None, Router([], {}, {}, []), stats)
     await listener.start()
     listener.pause()
     with socket.socket(listener._socket.family, socket.SOCK_DGRAM) as sender:

@@ -1,30 +1,37 @@
-"""The spool in memory."""
-
-import asyncio
+"""What a spool in memory does differently from others; `test_spool` has the rest."""
 
 import pytest
 
-from collector.backpressure import Gate
 from collector.ledger import Ledger
-from collector.spool import Batch
+from collector.spool import Batch, Letter, Share, memory
 from collector.spool.memory import MemorySpool
 
 
-def batch(body=b"x" * 10, *, sink="a", events=1, received=0.0):
-    return Batch(sink, body, "none", events, len(body), received)
+def batch(*, sink="a", events=1):
+    return Batch(sink, "ndjson:event", "none", b"x" * 10, events, 10, 0.0, b"")
+
+
+def letter(reason, size):
+    return Letter(reason, "", "", "", "", "", "", 0.0, b"x" * (size - 200), is_frame=True)
 
 
 class Room:
     """A spool with what surrounds it."""
 
-    def __init__(self, max_bytes=100):
+    def __init__(self):
         self.ledger = Ledger()
-        self.gate = Gate()
-        self.spool = MemorySpool(max_bytes, ["a", "b"], self.ledger, self.gate)
+        block = Share(None, "block")
+        self.spool = MemorySpool(100, {"a": block, "b": block}, self.ledger)
 
     def put(self, item):
         self.ledger.received += item.events
+        self.ledger.in_memory += item.events
         self.spool.put(item)
+
+    def set_aside(self, item):
+        self.ledger.received += 1
+        self.ledger.in_memory += 1
+        self.spool.set_aside(item)
 
 
 @pytest.fixture
@@ -32,124 +39,65 @@ def room():
     return Room()
 
 
-async def test_batches_come_out_in_order_each_for_its_sink(room):
-    """One sink's batches do not wait behind another's."""
-    items = [batch(sink="a"), batch(sink="b"), batch(sink="a")]
-    for item in items:
-        room.put(item)
-    assert await room.spool.take("b") is items[1]
-    assert await room.spool.take("a") is items[0]
-    assert await room.spool.take("a") is items[2]
+async def test_what_is_put_is_as_durable_as_it_gets(room):
+    """At once, without a turn of the loop."""
+    called = []
+    room.put(batch())
+    room.spool.when_durable(lambda: called.append("now"))
+    assert called == ["now"]
+    assert (room.ledger.in_memory, room.ledger.spooled) == (0, 1)
 
 
-async def test_taking_waits_for_a_batch(room):
-    """A sink with nothing to do sleeps until there is something."""
-    waiting = asyncio.ensure_future(room.spool.take("a"))
-    await asyncio.sleep(0)
-    assert not waiting.done()
+async def test_what_is_taken_is_what_was_put(room):
+    """The batch itself: nothing is read or written."""
     item = batch()
     room.put(item)
-    assert await waiting is item
+    assert await room.spool.take("a") is item
 
 
-async def test_a_batch_stays_accounted_for_until_it_is_finished(room):
-    """Taken is still spooled; finished is delivered."""
-    room.put(batch(events=3))
-    item = await room.spool.take("a")
-    assert (room.ledger.spooled, room.ledger.delivered) == (3, 0)
-    assert room.spool.backlog("a")[:2] == (3, 10)
-    room.spool.finish(item)
-    assert (room.ledger.spooled, room.ledger.delivered) == (0, 3)
-    assert room.spool.backlog("a") == (0, 0, 0.0)
-    assert room.ledger.imbalance() == 0
-
-
-async def test_a_buried_batch_is_dropped_for_its_reason(room):
-    """What the sink refuses for good has an account of its own."""
-    room.put(batch(events=2))
-    room.spool.bury(await room.spool.take("a"), "refused")
-    assert room.ledger.dropped == {"refused": 2}
-    assert room.ledger.imbalance() == 0
-
-
-async def test_a_postponed_batch_goes_behind_all_others(room):
-    """It stays accounted for meanwhile."""
-    first, second = batch(), batch()
-    room.put(first)
-    room.put(second)
-    room.spool.postpone(await room.spool.take("a"))
-    assert room.ledger.spooled == 2
-    assert await room.spool.take("a") is second
-    assert await room.spool.take("a") is first
-
-
-async def test_a_split_batch_is_accounted_for_by_its_parts(room):
-    """The parts replace the whole and are finished one by one."""
-    room.put(batch(b"x" * 10, events=3))
-    whole = await room.spool.take("a")
-    parts = [batch(b"x" * 4, events=1), batch(b"x" * 6, events=2)]
-    room.spool.split(whole, parts)
-    assert room.spool.backlog("a")[:2] == (3, 10)
-    room.spool.finish(parts[0])
-    room.spool.bury(parts[1], "refused")
-    assert (room.ledger.delivered, room.ledger.dropped) == (1, {"refused": 2})
-    assert room.ledger.imbalance() == 0
-
-
-async def test_waiting_for_the_last_batch_outlasts_its_split(room):
-    """A batch that is replaced by its parts is not gone."""
-    room.put(batch(b"x" * 10, events=2))
-    emptied = asyncio.ensure_future(room.spool.emptied())
-    parts = [batch(b"x" * 5), batch(b"x" * 5)]
-    room.spool.split(await room.spool.take("a"), parts)
-    await asyncio.sleep(0)
-    room.spool.finish(parts[0])
-    await asyncio.sleep(0)
-    assert not emptied.done()
-    room.spool.finish(parts[1])
-    await emptied
-
-
-async def test_a_full_spool_closes_the_gate_until_there_is_room(room):
-    """It opens with an eighth free, not with the first octet."""
+async def test_a_spool_is_full_to_the_octet(room):
+    """There are no pages or logs beside the batches."""
     for _ in range(10):
-        assert not room.gate.closed
+        assert not room.spool.gate.closed
         room.put(batch())
-    assert room.gate.closed
-    room.spool.finish(await room.spool.take("a"))
-    assert room.gate.closed
-    room.spool.finish(await room.spool.take("a"))
-    assert not room.gate.closed
-
-
-async def test_what_was_read_before_the_gate_closed_is_still_taken(room):
-    """The bound stops readers; it drops nothing."""
-    for _ in range(15):
-        room.put(batch())
-    assert room.spool.octets == 150
-    assert room.ledger.spooled == 15
+    assert room.spool.gate.closed
+    assert room.spool.status() == {"octets": 100, "max_bytes": 100, "full": True}
 
 
 async def test_closing_gives_up_what_is_left_and_says_how_much(room):
-    """Waiting and taken batches alike are dropped{shutdown}."""
+    """Waiting, taken and kept aside alike are dropped{shutdown}: they end with the process."""
     room.put(batch(events=2))
     room.put(batch(events=3, sink="b"))
+    room.set_aside(letter("parse_error", 300))
     await room.spool.take("a")
-    assert room.spool.close() == 5
-    assert room.ledger.dropped == {"shutdown": 5}
-    assert (room.ledger.spooled, room.ledger.imbalance()) == (0, 0)
-    assert room.spool.close() == 0
+    assert await room.spool.close() == 6
+    assert room.ledger.dropped == {"shutdown": 6}
+    assert (room.ledger.spooled, room.ledger.dead_lettered) == (0, {})
+    assert room.ledger.imbalance() == 0
+    assert await room.spool.close() == 0
 
 
-async def test_the_age_of_the_backlog_is_that_of_its_oldest(room, monkeypatch):
-    """Order of receipt counts, not order of delivery."""
-    monkeypatch.setattr("collector.spool.memory.time.time", lambda: 100.0)
-    room.put(batch(received=70.0))
-    room.put(batch(received=40.0))
-    second = await room.spool.take("a")
-    first = await room.spool.take("a")
-    assert room.spool.backlog("a").oldest_seconds == 60.0
-    room.spool.finish(second)
-    assert room.spool.backlog("a").oldest_seconds == 60.0
-    room.spool.finish(first)
-    assert room.spool.backlog("a").oldest_seconds == 0.0
+async def test_the_newest_dead_letters_are_kept(room, monkeypatch):
+    """The oldest make room; those that anybody can cause do not crowd out the others."""
+    monkeypatch.setattr(memory, "MAX_LETTER_BYTES", 1000)
+    room.set_aside(letter("parse_error", 900))
+    for _ in range(5):
+        room.set_aside(letter("unknown_intake", 300))
+    room.set_aside(letter("incomplete_frame", 300))
+    assert room.ledger.dead_lettered == {
+        "parse_error": 1,
+        "unknown_intake": 2,
+        "incomplete_frame": 1,
+    }
+    assert room.ledger.dropped == {"dead_letter_evicted": 3}
+    assert room.ledger.imbalance() == 0
+
+
+async def test_a_dead_letter_beyond_the_bound_is_counted_and_gone(room, monkeypatch):
+    """And so are those it made room for."""
+    monkeypatch.setattr(memory, "MAX_LETTER_BYTES", 1000)
+    room.set_aside(letter("refused", 500))
+    room.set_aside(letter("refused", 1500))
+    assert room.ledger.dead_lettered == {"refused": 0}
+    assert room.ledger.dropped == {"dead_letter_evicted": 2}
+    assert room.ledger.imbalance() == 0

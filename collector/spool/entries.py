@@ -1,0 +1,62 @@
+"""What a batch knows of each of its events besides the document, packed.
+
+Most events of a batch came in runs: of one intake, from one peer, in one read. So the packed form
+is a JSON array of runs `[count, intake, peer, received]`, a line feed, and 16 octets of each id.
+"""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import TYPE_CHECKING, NamedTuple
+
+import orjson
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+ID_OCTETS = 16
+
+
+class Entry(NamedTuple):
+    """One event of a batch.
+
+    Attributes:
+        identifier: its id, 32 hexadecimal digits.
+        intake: name of its intake.
+        peer: the sender's address as text.
+        received: seconds since 1970.
+    """
+
+    identifier: str
+    intake: str
+    peer: str
+    received: float
+
+
+Run = tuple[int, str, str, float]
+"""How many events in a row have this intake, peer and time of receipt."""
+
+
+def pack(identifiers: Iterable[str], runs: Sequence[Run]) -> bytes:
+    """Return entries as they are kept; the runs are as long as there are identifiers."""
+    return orjson.dumps(runs) + b"\n" + bytes.fromhex("".join(identifiers))
+
+
+def pack_entries(entries: Iterable[Entry]) -> bytes:
+    """Return entries as they are kept."""
+    listed = list(entries)
+    runs = [(len(list(group)), *key) for key, group in groupby(listed, lambda entry: entry[1:])]
+    return pack((entry.identifier for entry in listed), runs)
+
+
+def unpack(packed: bytes) -> list[Entry]:
+    """Return the entries of a batch, in the order of its documents."""
+    head, _, octets = packed.partition(b"\n")
+    identifiers = octets.hex()
+    entries, position = [], 0
+    for count, intake, peer, received in orjson.loads(head):
+        for _ in range(count):
+            identifier = identifiers[position : position + 2 * ID_OCTETS]
+            entries.append(Entry(identifier, intake, peer, received))
+            position += 2 * ID_OCTETS
+    return entries

@@ -1,0 +1,251 @@
+"""What waits for each sink, and the gates that keep it within bounds.
+
+A lane holds the batches of one sink in order of arrival. Its share bounds what may wait in it, the
+spool's own bound what may wait in all lanes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from collector.backpressure import Gate
+from collector.logs import Reports
+from collector.spool import Backlog, Batch, Share
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+# Reading resumes when this share of a bound is free again, so that a full spool does not make the
+# listeners stop and go with every batch.
+RESUME_SHARE = 7 / 8
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Lane:
+    """What waits for one sink.
+
+    Attributes:
+        sink: its name.
+        share: how much may wait.
+        gate: closed while its share is full and its senders are to wait.
+        ready: the batches that are next, in memory.
+        held: every batch of the lane that is in memory, ready or taken, by number.
+        events: copies that wait, those in flight included.
+        octets: what they take in the spool.
+        batches: how many they are.
+        drops: whether what came last did not fit and was dropped.
+    """
+
+    sink: str
+    share: Share
+    gate: Gate = field(default_factory=Gate)
+    ready: asyncio.Queue[Batch] = field(default_factory=asyncio.Queue)
+    held: dict[int, Batch] = field(default_factory=dict)
+    events: int = 0
+    octets: int = 0
+    batches: int = 0
+    drops: bool = False
+
+    def over_share(self, more: int = 0) -> bool:
+        """Say whether its share is full, or would be with so many octets more."""
+        bound = self.share.max_bytes
+        return bound is not None and self.octets + more > bound
+
+
+class Lanes:
+    """Every lane of a spool, and its bounds.
+
+    What the listeners have already read when a gate closes is still taken, so that a bound may be
+    exceeded by what is under way: a batch per sink and a read per connection.
+
+    Args:
+        max_bytes: octets that may wait in all.
+        shares: the share of each sink.
+        size_of: octets that a batch takes.
+
+    Attributes:
+        gate: closed while nothing more may come in.
+        octets: what waits in all.
+    """
+
+    def __init__(
+        self, max_bytes: int, shares: Mapping[str, Share], size_of: Callable[[Batch], int]
+    ) -> None:
+        self.max_bytes = max_bytes
+        self.gate = Gate()
+        self.octets = 0
+        self._obstacles: set[str] = set()
+        self._size_of = size_of
+        self._lanes = {sink: Lane(sink, share) for sink, share in shares.items()}
+        self._configured = list(self._lanes.values())
+        self._reports = Reports(log)
+        self._full = False
+        self._empty = asyncio.Event()
+        self._empty.set()
+
+    def __getitem__(self, sink: str) -> Lane:
+        return self._lanes[sink]
+
+    def __iter__(self) -> Iterator[Lane]:
+        return iter(self._lanes.values())
+
+    def lane(self, sink: str) -> Lane:
+        """Return the lane of a sink, a new one without bounds if there is no such sink."""
+        if sink not in self._lanes:
+            self._lanes[sink] = Lane(sink, Share(None, "block"))
+        return self._lanes[sink]
+
+    def gates(self) -> dict[str, Gate]:
+        """Return the gate of each lane by its sink."""
+        return {lane.sink: lane.gate for lane in self._lanes.values()}
+
+    def admits(self, batch: Batch) -> bool:
+        """Say whether a batch may come in: only settings that drop what does not fit refuse one.
+
+        One that is larger than a share by itself comes in when nothing else waits for its sink, or
+        none of its size ever would.
+        """
+        lane, size = self._lanes[batch.sink], self._size_of(batch)
+        fits = self.octets + size <= self.max_bytes and not lane.over_share(size)
+        if fits or lane.share.when_full == "block" or not lane.batches:
+            lane.drops = False
+            return True
+        lane.drops = True
+        self._reports.error(
+            f"dropped {lane.sink}",
+            "spool full, events are dropped",
+            sink=lane.sink,
+            octets=self.octets,
+            waiting_for_sink=lane.octets,
+        )
+        return False
+
+    def add(self, batch: Batch) -> Lane:
+        """Count a batch in; closes a gate where that fills a bound."""
+        lane = self.lane(batch.sink)
+        self.count(lane, 1, batch.events, self._size_of(batch))
+        self._close_where_full(lane)
+        return lane
+
+    def remove(self, batch: Batch) -> Lane:
+        """Count a batch out; call `reopen` after it where there is room now."""
+        return self.exchange(batch, ())
+
+    def exchange(self, batch: Batch, parts: Sequence[Batch]) -> Lane:
+        """Count a batch out and parts of it in, at once: no gate closes for the moment between."""
+        lane = self._lanes[batch.sink]
+        self.count(
+            lane,
+            len(parts) - 1,
+            sum(part.events for part in parts) - batch.events,
+            sum(map(self._size_of, parts)) - self._size_of(batch),
+        )
+        self._close_where_full(lane)
+        return lane
+
+    def count(self, lane: Lane, batches: int, events: int, octets: int) -> None:
+        """Count what waits in a lane."""
+        lane.batches += batches
+        lane.events += events
+        lane.octets += octets
+        self.octets += octets
+        if any(lane.batches for lane in self._configured):
+            self._empty.clear()
+        else:
+            self._empty.set()
+
+    def recount(self, batches: Iterable[Batch]) -> None:
+        """Count anew: these are all that wait."""
+        for lane in self._lanes.values():
+            self.count(lane, -lane.batches, -lane.events, -lane.octets)
+        for batch in batches:
+            self.count(self._lanes[batch.sink], 1, batch.events, self._size_of(batch))
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the gates that have room again."""
+        for lane in self._lanes.values():
+            bound = lane.share.max_bytes
+            has_room = bound is None or lane.octets <= bound * RESUME_SHARE
+            if has_room and self.octets <= self.max_bytes * RESUME_SHARE:
+                lane.drops = False
+            if lane.gate.closed and has_room:
+                log.info("sink has room again, its senders are read", sink=lane.sink)
+                lane.gate.open()
+        if self._full and self.octets <= self.max_bytes * RESUME_SHARE:
+            self._full = False
+            log.info("spool has room again, listeners read on", octets=self.octets)
+        self._regulate()
+
+    def obstruct(self, obstacle: str) -> None:
+        """Close the gate for another reason than a bound, until that is cleared."""
+        self._obstacles.add(obstacle)
+        self._regulate()
+
+    def clear(self, obstacle: str) -> None:
+        """Open the gate unless there is another reason to keep it closed."""
+        self._obstacles.discard(obstacle)
+        self._regulate()
+
+    def check(self) -> None:
+        """Close the gates of what was found full."""
+        for lane in self._lanes.values():
+            self._close_where_full(lane)
+
+    def _regulate(self) -> None:
+        if self._full or self._obstacles:
+            self.gate.close()
+        else:
+            self.gate.open()
+
+    def degraded(self) -> list[dict[str, str]]:
+        """Say what is full."""
+        found = []
+        if self._full:
+            found.append({"spool": "all", "reason": "full, listeners do not read"})
+        for lane in self._lanes.values():
+            if lane.gate.closed:
+                reason = "its share of the spool is full, its senders are not read"
+                found.append({"sink": lane.sink, "reason": reason})
+            if lane.drops:
+                found.append({"sink": lane.sink, "reason": "spool full, its events are dropped"})
+        return found
+
+    def status(self) -> dict[str, Any]:
+        """Return what `/api/status` has of them."""
+        return {"octets": self.octets, "max_bytes": self.max_bytes, "full": self._full}
+
+    async def emptied(self) -> None:
+        """Wait until nothing waits for the sinks there are."""
+        while not self._empty.is_set():
+            await self._empty.wait()
+
+    def backlog(self, sink: str, oldest: float | None) -> Backlog:
+        """Say what waits for a sink.
+
+        Args:
+            sink: its name.
+            oldest: when the oldest event was received, in seconds since 1970; None if none waits.
+        """
+        lane = self._lanes[sink]
+        age = 0.0 if oldest is None else max(0.0, time.time() - oldest)
+        return Backlog(lane.events, lane.octets, age)
+
+    def _close_where_full(self, lane: Lane) -> None:
+        if lane.share.when_full == "drop":
+            return
+        bound = lane.share.max_bytes
+        if bound is not None and lane.octets >= bound and not lane.gate.closed:
+            log.error("sink's share of the spool full, its senders wait", sink=lane.sink)
+            lane.gate.close()
+        if self.octets >= self.max_bytes and not self._full:
+            self._full = True
+            log.error("spool full, listeners stop reading", octets=self.octets, sink=lane.sink)
+            self._regulate()

@@ -1,0 +1,314 @@
+"""Dead letters in the spool's file: what is kept of each, how they are chosen, and how they go.
+
+Every function works on a connection and leaves the transaction to its caller. `insert` and what
+deletes keep the totals of `letter_octets`, so that `evict` need not add anything up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+
+import orjson
+
+from collector.spool import UNTRUSTED, Letter
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping, Sequence
+
+# Numbers are never given twice: what an operator has seen by its number cannot become another
+# letter before it is purged. The first index is read in place of the table, whose rows are long.
+SCHEMA: Final = """
+CREATE TABLE letter (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    reason TEXT NOT NULL,
+    intake TEXT NOT NULL,
+    sink TEXT NOT NULL,
+    listener TEXT NOT NULL,
+    peer TEXT NOT NULL,
+    identifier TEXT NOT NULL,
+    problem TEXT NOT NULL,
+    received REAL NOT NULL,
+    kept REAL NOT NULL,
+    is_frame INTEGER NOT NULL,
+    is_cut INTEGER NOT NULL,
+    untrusted INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    raw BLOB NOT NULL,
+    event BLOB
+);
+CREATE INDEX letter_kind ON letter (number, reason, intake, sink, kept, untrusted, size);
+CREATE INDEX letter_trust ON letter (untrusted, number, reason, size);
+CREATE INDEX letter_age ON letter (kept);
+CREATE TABLE letter_octets (untrusted INTEGER PRIMARY KEY, octets INTEGER NOT NULL);
+INSERT INTO letter_octets VALUES (0, 0), (1, 0)
+"""
+
+# What `choose` returns at once, so that few large letters take no more memory than many small ones.
+MAX_OCTETS: Final = 4 * 1024 * 1024
+
+# What `delete` deletes at once: a tenth of a second's work, during which nothing else is written,
+# and a few MiB of the write-ahead log.
+MAX_DELETED: Final = 2500
+
+_COLUMNS: Final = (
+    "reason, problem, identifier, intake, sink, listener, peer, received, raw, is_frame, event, "
+    "is_cut, number, kept"
+)
+_INSERT: Final = (
+    "INSERT INTO letter (reason, problem, identifier, intake, sink, listener, peer, received, raw, "
+    "is_frame, event, is_cut, untrusted, size, kept) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_CHOSEN: Final = """
+    (:reason IS NULL OR reason = :reason)
+    AND (:intake IS NULL OR intake = :intake)
+    AND (:sink IS NULL OR sink = :sink)
+    AND (:since IS NULL OR kept >= :since)
+    AND (:numbers IS NULL OR number IN (SELECT value FROM json_each(:numbers)))
+    AND (:last IS NULL OR number <= :last)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which dead letters are meant; None stands for any.
+
+    Attributes:
+        reason: why they were set aside.
+        intake: name of their intake; empty for those of none.
+        sink: name of the sink that did not get them; empty for those that were for all.
+        since: when they were set aside at the earliest, in seconds since 1970.
+        numbers: by which the spool knows them.
+        last: the highest number; what comes later is not meant.
+    """
+
+    reason: str | None = None
+    intake: str | None = None
+    sink: str | None = None
+    since: float | None = None
+    numbers: tuple[int, ...] | None = None
+    last: int | None = None
+
+    @classmethod
+    def of(cls, written: Mapping[str, Any]) -> Self:
+        """Return the choice that `as_dict` wrote.
+
+        Raises:
+            TypeError: it is none, or one of a later version.
+        """
+        numbers = written.get("numbers")
+        return cls(**{**written, "numbers": None if numbers is None else tuple(numbers)})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return what is given of it, as JSON can hold it."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
+    @property
+    def is_all(self) -> bool:
+        """Whether it leaves nothing out but what comes later."""
+        return not self.as_dict().keys() - {"last"}
+
+
+ALL: Final = Choice()
+"""Every dead letter."""
+
+
+class Kind(NamedTuple):
+    """Dead letters of one kind.
+
+    Attributes:
+        reason: why they were set aside.
+        intake: name of their intake; empty if they belong to none.
+        sink: name of the sink that did not get them; empty if they were for all of the intake's.
+        letters: how many they are.
+        octets: what they take in the spool, roughly.
+        oldest: when the first of them was set aside, in seconds since 1970.
+        newest: when the last of them was.
+    """
+
+    reason: str
+    intake: str
+    sink: str
+    letters: int
+    octets: int
+    oldest: float
+    newest: float
+
+
+def insert(connection: sqlite3.Connection, letters: Sequence[Letter], now: float) -> None:
+    """Keep dead letters, in their order.
+
+    Args:
+        connection: to the spool's file.
+        letters: the dead letters; their numbers are of no account.
+        now: when they are set aside, in seconds since 1970.
+    """
+    connection.executemany(_INSERT, (_row(letter, now) for letter in letters))
+    for untrusted in (False, True):
+        octets = sum(item.size for item in letters if (item.reason in UNTRUSTED) is untrusted)
+        if octets:
+            _add_octets(connection, untrusted, octets)
+
+
+def choose(
+    connection: sqlite3.Connection, choice: Choice, after: int = 0, limit: int = 100
+) -> list[Letter]:
+    """Return dead letters in order of their numbers, about `MAX_OCTETS` of them at most.
+
+    Args:
+        connection: to the spool's file.
+        choice: which.
+        after: the number behind which they stand.
+        limit: how many at most.
+
+    Returns:
+        The letters; none if there is none behind `after`.
+    """
+    query = f"""
+        SELECT {_COLUMNS} FROM letter WHERE number IN (
+            SELECT number FROM letter INDEXED BY letter_kind
+            WHERE number > :after AND {_CHOSEN} ORDER BY number LIMIT :limit
+        ) ORDER BY number
+    """  # noqa: S608 - made of constants
+    parameters = {**_parameters(choice), "after": after, "limit": limit}
+    found: list[Letter] = []
+    octets = 0
+    for row in connection.execute(query, parameters):
+        letter = _letter(row)
+        found.append(letter)
+        octets += letter.size
+        if octets >= MAX_OCTETS:
+            break
+    return found
+
+
+def count(connection: sqlite3.Connection, choice: Choice = ALL) -> Counter[str]:
+    """Return how many dead letters there are, by reason."""
+    query = f"SELECT reason, count(*) FROM letter INDEXED BY letter_kind WHERE {_CHOSEN} GROUP BY 1"  # noqa: S608 - made of constants
+    return Counter(dict(connection.execute(query, _parameters(choice)).fetchall()))
+
+
+def summary(connection: sqlite3.Connection, choice: Choice = ALL) -> list[Kind]:
+    """Return the kinds of dead letters there are, by reason, intake and sink."""
+    query = f"""
+        SELECT reason, intake, sink, count(*), sum(size), min(kept), max(kept)
+        FROM letter INDEXED BY letter_kind WHERE {_CHOSEN} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+    """  # noqa: S608 - made of constants
+    return [Kind(*row) for row in connection.execute(query, _parameters(choice))]
+
+
+def last_number(connection: sqlite3.Connection) -> int:
+    """Return the highest number that a dead letter has; 0 if there is none."""
+    row = connection.execute("SELECT max(number) FROM letter").fetchone()
+    return row[0] or 0
+
+
+def sizes(connection: sqlite3.Connection) -> dict[bool, int]:
+    """Return how many octets there are of trusted and of untrusted dead letters, roughly."""
+    query = "SELECT untrusted, octets FROM letter_octets"
+    return {bool(untrusted): octets for untrusted, octets in connection.execute(query)}
+
+
+def delete(connection: sqlite3.Connection, choice: Choice) -> Counter[str]:
+    """Delete dead letters, `MAX_DELETED` at most; return how many, by reason.
+
+    Whoever wants all of them gone calls it, in a new transaction each time, until it returns none.
+    """
+    condition = f"""number IN (
+        SELECT number FROM letter INDEXED BY letter_kind WHERE {_CHOSEN} ORDER BY number LIMIT :most
+    )"""  # noqa: S608 - made of constants
+    return _delete(connection, condition, {**_parameters(choice), "most": MAX_DELETED})
+
+
+def delete_numbers(connection: sqlite3.Connection, numbers: Sequence[int]) -> Counter[str]:
+    """Delete the dead letters of these numbers; return how many of them there were, by reason."""
+    listed = {"numbers": orjson.dumps(list(numbers)).decode()}
+    return _delete(connection, "number IN (SELECT value FROM json_each(:numbers))", listed)
+
+
+def evict(connection: sqlite3.Connection, untrusted: bool, max_bytes: int) -> Counter[str]:
+    """Delete the oldest dead letters until those that are left fit; return how many, by reason.
+
+    Args:
+        connection: to the spool's file.
+        untrusted: whether those that anybody can cause are meant, or the others.
+        max_bytes: octets that may be kept of them.
+    """
+    excess = sizes(connection)[untrusted] - max_bytes
+    if excess <= 0:
+        return Counter()
+    query = "SELECT number, size FROM letter WHERE untrusted = ? ORDER BY number"
+    last = 0
+    for number, size in connection.execute(query, (untrusted,)):
+        last = number
+        excess -= size
+        if excess <= 0:
+            break
+    condition = "untrusted = :untrusted AND number <= :last"
+    return _delete(connection, condition, {"untrusted": untrusted, "last": last})
+
+
+def expire(connection: sqlite3.Connection, before: float) -> Counter[str]:
+    """Delete the dead letters that were set aside before a time; return how many, by reason.
+
+    Args:
+        connection: to the spool's file.
+        before: the time, in seconds since 1970.
+    """
+    return _delete(connection, "kept < :before", {"before": before})
+
+
+def _delete(
+    connection: sqlite3.Connection, condition: str, parameters: Mapping[str, Any]
+) -> Counter[str]:
+    """Delete the letters of a condition, which is a constant of this module."""
+    deleted: Counter[str] = Counter()
+    tally = f"""
+        SELECT reason, untrusted, count(*), sum(size) FROM letter WHERE {condition} GROUP BY 1, 2
+    """  # noqa: S608 - made of constants
+    for reason, untrusted, number, octets in connection.execute(tally, parameters).fetchall():
+        deleted[reason] += number
+        _add_octets(connection, untrusted, -octets)
+    if deleted:
+        connection.execute(f"DELETE FROM letter WHERE {condition}", parameters)  # noqa: S608
+    return deleted
+
+
+def _add_octets(connection: sqlite3.Connection, untrusted: bool, octets: int) -> None:
+    connection.execute(
+        "UPDATE letter_octets SET octets = octets + ? WHERE untrusted = ?", (octets, untrusted)
+    )
+
+
+def _parameters(choice: Choice) -> dict[str, Any]:
+    numbers = None if choice.numbers is None else orjson.dumps(choice.numbers).decode()
+    return {**asdict(choice), "numbers": numbers}
+
+
+def _letter(row: tuple[Any, ...]) -> Letter:
+    letter = Letter(*row)  # the columns stand in the order of its fields
+    letter.is_frame, letter.is_cut = bool(letter.is_frame), bool(letter.is_cut)
+    return letter
+
+
+def _row(letter: Letter, now: float) -> tuple[Any, ...]:
+    return (
+        letter.reason,
+        letter.problem,
+        letter.identifier,
+        letter.intake,
+        letter.sink,
+        letter.listener,
+        letter.peer,
+        letter.received,
+        letter.raw,
+        letter.is_frame,
+        letter.event,
+        letter.is_cut,
+        letter.reason in UNTRUSTED,
+        letter.size,
+        now,
+    )

@@ -1,0 +1,175 @@
+"""What waits for each sink, and the bounds of it."""
+
+import asyncio
+
+import pytest
+import structlog
+
+from collector.spool import Batch, Share
+from collector.spool.lanes import Lanes
+
+SHARES = {"a": Share(None, "block"), "b": Share(40, "block"), "c": Share(40, "drop")}
+
+
+def batch(sink, size=10, events=1):
+    return Batch(sink, "ndjson:event", "none", b"x" * size, events, size, 0.0, b"")
+
+
+@pytest.fixture
+def lanes():
+    return Lanes(100, SHARES, lambda item: item.size)
+
+
+def test_a_lane_counts_what_waits(lanes):
+    """Batches, copies and octets, and the octets of all lanes together."""
+    item = batch("a", 10, events=3)
+    lane = lanes.add(item)
+    lanes.add(batch("b", 5))
+    assert (lane.batches, lane.events, lane.octets) == (1, 3, 10)
+    assert lanes.octets == 15
+    lanes.remove(item)
+    assert (lane.batches, lane.events, lane.octets) == (0, 0, 0)
+    assert lanes.status() == {"octets": 5, "max_bytes": 100, "full": False}
+
+
+def test_a_batch_is_exchanged_for_its_parts_at_once(lanes):
+    """No gate closes because both were there for a moment."""
+    item = batch("b", 30, events=2)
+    lane = lanes.add(item)
+    lanes.exchange(item, [batch("b", 16), batch("b", 16)])
+    assert (lane.batches, lane.events, lane.octets) == (2, 2, 32)
+    assert not lane.gate.closed
+
+
+def test_a_sink_that_is_gone_has_a_lane_without_bounds(lanes):
+    """What waits for it counts as well."""
+    lanes.add(batch("gone", 60))
+    assert lanes["gone"].share == Share(None, "block")
+    assert lanes.octets == 60
+    assert {lane.sink for lane in lanes} == {"a", "b", "c", "gone"}
+
+
+def test_a_full_share_closes_its_own_gate_until_an_eighth_is_free(lanes):
+    """The spool has room for others."""
+    items = [batch("b", 20), batch("b", 15), batch("b", 10)]
+    for item in items:
+        assert not lanes["b"].gate.closed
+        lanes.add(item)
+    assert lanes["b"].gate.closed
+    assert not lanes.gate.closed
+    lanes.remove(items[2])
+    lanes.reopen()
+    assert not lanes["b"].gate.closed
+    lanes.add(items[2])
+    lanes.remove(batch("b", 9))
+    lanes.reopen()
+    assert lanes["b"].gate.closed
+
+
+def test_a_full_spool_closes_the_gate_until_an_eighth_is_free(lanes):
+    """Whoever filled it, and also where that sink has a share with room."""
+    lanes.add(batch("a", 80))
+    lanes.add(batch("b", 20))
+    assert lanes.gate.closed
+    assert not lanes["b"].gate.closed
+    lanes.remove(batch("a", 12))
+    lanes.reopen()
+    assert lanes.gate.closed
+    lanes.remove(batch("a", 1))
+    lanes.reopen()
+    assert not lanes.gate.closed
+
+
+def test_where_settings_drop_what_does_not_fit_no_gate_closes(lanes):
+    """A batch is admitted or not; the reason is logged at a bounded rate."""
+    item = batch("c", 30)
+    assert lanes.admits(item)
+    lanes.add(item)
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(10):
+            assert not lanes.admits(batch("c", 11))
+    assert lanes.admits(batch("c", 10))
+    lanes.add(batch("c", 10))
+    assert not lanes["c"].gate.closed
+    assert [line["event"] for line in lines] == ["spool full, events are dropped"]
+    assert (lines[0]["sink"], lines[0]["waiting_for_sink"]) == ("c", 30)
+
+
+def test_settings_that_drop_do_so_where_the_spool_as_a_whole_is_full(lanes):
+    """Others are let in, and close the gate."""
+    lanes.add(batch("c", 20))
+    lanes.add(batch("a", 75))
+    assert not lanes.admits(batch("c", 10))
+    assert lanes.admits(batch("b", 10))
+
+
+def test_a_batch_larger_than_its_share_comes_in_when_none_waits(lanes):
+    """Or no batch of that size ever would."""
+    assert lanes.admits(batch("c", 50))
+    lanes.add(batch("c", 50))
+    assert not lanes.admits(batch("c", 50))
+
+
+def test_an_obstacle_closes_the_gate_besides_the_bound(lanes):
+    """It opens when nothing is in the way."""
+    item = batch("a", 100)
+    lanes.obstruct("disk")
+    lanes.obstruct("behind")
+    assert lanes.gate.closed
+    lanes.add(item)
+    lanes.clear("behind")
+    lanes.clear("disk")
+    assert lanes.gate.closed
+    lanes.obstruct("disk")
+    lanes.remove(item)
+    lanes.reopen()
+    assert lanes.gate.closed
+    lanes.clear("disk")
+    assert not lanes.gate.closed
+
+
+def test_what_was_there_before_is_counted_and_closes_gates(lanes):
+    """Batches that are known by their number and size alone."""
+    lanes.count(lanes["b"], batches=2, events=7, octets=100)
+    assert not lanes.gate.closed
+    lanes.check()
+    assert lanes.gate.closed
+    assert lanes["b"].gate.closed
+    lanes.recount([batch("b", 30)])
+    assert (lanes["b"].batches, lanes["b"].events, lanes.octets) == (1, 1, 30)
+    assert not lanes.gate.closed
+    assert not lanes["b"].gate.closed
+
+
+def test_what_is_full_is_named(lanes):
+    """The spool, and each sink whose senders wait."""
+    assert lanes.degraded() == []
+    lanes.add(batch("b", 100))
+    assert lanes.degraded() == [
+        {"spool": "all", "reason": "full, listeners do not read"},
+        {"sink": "b", "reason": "its share of the spool is full, its senders are not read"},
+    ]
+
+
+async def test_lanes_are_empty_when_nothing_waits_in_any(lanes):
+    """Of the sinks there are, and also when a batch is exchanged for parts meanwhile."""
+    lanes.add(batch("gone"))
+    await lanes.emptied()
+    item, parts = batch("a", 10), [batch("a", 5), batch("a", 5)]
+    lanes.add(item)
+    waiting = asyncio.ensure_future(lanes.emptied())
+    lanes.exchange(item, parts)
+    lanes.remove(parts[0])
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    lanes.remove(parts[1])
+    await waiting
+
+
+def test_the_age_of_what_waits_is_that_of_its_oldest(lanes, monkeypatch):
+    """A clock that was set back makes nothing younger than new."""
+    monkeypatch.setattr("collector.spool.lanes.time.time", lambda: 100.0)
+    lanes.add(batch("a", 10, events=3))
+    assert lanes.backlog("a", 40.0) == (3, 10, 60.0)
+    assert lanes.backlog("a", 101.0).oldest_seconds == 0.0
+    assert lanes.backlog("b", None) == (0, 0, 0.0)

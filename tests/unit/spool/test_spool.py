@@ -1,0 +1,389 @@
+"""What every spool does, whatever it keeps things in."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from collector.ledger import Ledger
+from collector.spool import Batch, Letter, Share
+from collector.spool.memory import MemorySpool
+from collector.spool.sqlite import SqliteSpool
+
+KIB = 1024
+
+# Large enough that what a batch takes besides its body does not count for much.
+SHARES = {
+    "a": Share(None, "block"),
+    "b": Share(None, "block"),
+    "small": Share(64 * KIB, "block"),
+    "lossy": Share(64 * KIB, "drop"),
+}
+MAX_BYTES = 16 * 1024 * KIB
+
+
+async def in_memory(_directory, ledger, shares, max_bytes):
+    """Open a spool in memory."""
+    return MemorySpool(max_bytes, shares, ledger)
+
+
+async def on_disk(directory, ledger, shares, max_bytes):
+    """Open a spool in a file of a directory."""
+    spool = SqliteSpool(directory, max_bytes, shares, ledger)
+    await spool.start()
+    return spool
+
+
+KINDS = {"memory": in_memory, "sqlite": on_disk}
+"""Opens each kind of spool."""
+
+
+class Room:
+    """A spool with what surrounds it."""
+
+    def __init__(self, spool, ledger):
+        self.spool = spool
+        self.ledger = ledger
+        self.is_closed = False
+
+    def put(self, *batches):
+        """Hand over batches as a batcher does."""
+        for item in batches:
+            self.ledger.received += item.events
+            self.ledger.in_memory += item.events
+            self.spool.put(item)
+        self.balance()
+
+    def set_aside(self, *letters):
+        """Hand over dead letters as the pipeline does."""
+        for letter in letters:
+            self.ledger.received += 1
+            self.ledger.in_memory += 1
+            self.spool.set_aside(letter)
+        self.balance()
+
+    async def durable(self):
+        """Wait until everything has been written."""
+        written = asyncio.Event()
+        self.spool.when_durable(written.set)
+        async with asyncio.timeout(30):
+            await written.wait()
+        self.balance()
+
+    async def take(self, sink="a"):
+        async with asyncio.timeout(30):
+            return await self.spool.take(sink)
+
+    async def close(self):
+        """Close the spool, whatever it holds; return how many copies are lost."""
+        self.is_closed = True
+        lost = await self.spool.close()
+        self.balance()
+        return lost
+
+    def balance(self):
+        assert self.ledger.imbalance() == 0, self.ledger
+
+
+@pytest.fixture(params=KINDS)
+def opened(request, tmp_path):
+    """Return what opens a spool: an asynchronous context manager that gives a `Room`."""
+
+    @asynccontextmanager
+    async def opened(max_bytes=MAX_BYTES, shares=SHARES):
+        ledger = Ledger()
+        room = Room(await KINDS[request.param](tmp_path, ledger, shares, max_bytes), ledger)
+        try:
+            yield room
+        finally:
+            if not room.is_closed:
+                await room.close()
+
+    return opened
+
+
+def batch(body=b"{}\n", *, sink="a", events=1, received=0.0):
+    return Batch(sink, "ndjson:event", "none", body, events, len(body), received, b"[]\n")
+
+
+def letter(reason="unknown_intake", raw=b"raw", **changes):
+    attributes = {
+        "reason": reason,
+        "problem": "it is not known",
+        "identifier": f"{1:032x}",
+        "intake": "",
+        "sink": "",
+        "listener": "l",
+        "peer": "192.0.2.1",
+        "received": 10.0,
+        "raw": raw,
+        "is_frame": True,
+    }
+    return Letter(**{**attributes, **changes})
+
+
+async def test_batches_come_out_in_order_each_for_its_sink(opened):
+    """One sink's batches do not wait behind another's."""
+    items = [batch(b"1"), batch(b"2", sink="b"), batch(b"3"), batch(b"4")]
+    async with opened() as room:
+        room.put(*items)
+        assert (await room.take("b")).body == b"2"
+        assert [(await room.take()).body for _ in range(3)] == [b"1", b"3", b"4"]
+
+
+async def test_order_holds_for_many_batches(opened):
+    """Those put while others are taken come behind them."""
+    async with opened() as room:
+        taken = []
+        for number in range(0, 300, 3):
+            room.put(*(batch(b"%d" % n) for n in range(number, number + 3)))
+            taken.append(await room.take())
+            await asyncio.sleep(0)
+        while len(taken) < 300:
+            taken.append(await room.take())
+        assert [item.body for item in taken] == [b"%d" % n for n in range(300)]
+
+
+async def test_taking_waits_for_a_batch(opened):
+    """A sink with nothing to do sleeps until there is something."""
+    async with opened() as room:
+        waiting = asyncio.ensure_future(room.take())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        room.put(batch(b"1"))
+        assert (await waiting).body == b"1"
+
+
+async def test_a_batch_is_accounted_for_until_it_is_finished(opened):
+    """Taken is still spooled; finished is delivered."""
+    async with opened() as room:
+        room.put(batch(events=3))
+        await room.durable()
+        item = await room.take()
+        assert (room.ledger.in_memory, room.ledger.spooled, room.ledger.delivered) == (0, 3, 0)
+        backlog = room.spool.backlog("a")
+        assert backlog.events == 3
+        assert backlog.octets >= 3
+        room.spool.finish(item)
+        await room.durable()
+        assert (room.ledger.spooled, room.ledger.delivered) == (0, 3)
+        assert room.spool.backlog("a") == (0, 0, 0.0)
+
+
+async def test_a_batch_may_be_finished_before_it_is_durable(opened):
+    """A fast sink is no reason for a copy to be counted twice."""
+    async with opened() as room:
+        room.put(batch(events=3))
+        room.spool.finish(await room.take())
+        room.balance()
+        await room.durable()
+        assert (room.ledger.in_memory, room.ledger.spooled, room.ledger.delivered) == (0, 0, 3)
+
+
+async def test_what_a_sink_accepted_in_part_is_delivered_in_part(opened):
+    """The rest counts as taken, and is finished by itself."""
+    async with opened() as room:
+        room.put(batch(b"1\n2\n3\n", events=3), batch(b"next"))
+        await room.durable()
+        rest = batch(b"3\n")
+        room.spool.finish(await room.take(), [rest])
+        room.balance()
+        assert (room.ledger.spooled, room.ledger.delivered) == (2, 2)
+        assert room.spool.backlog("a").events == 2
+        assert (await room.take()).body == b"next"
+        room.spool.finish(rest)
+        await room.durable()
+        assert (room.ledger.spooled, room.ledger.delivered) == (1, 3)
+
+
+async def test_the_parts_of_a_batch_take_its_place(opened):
+    """They are finished, and buried, one by one."""
+    async with opened() as room:
+        room.put(batch(b"1\n2\n3\n", events=3))
+        await room.durable()
+        parts = [batch(b"1\n"), batch(b"2\n3\n", events=2)]
+        room.spool.replace(await room.take(), parts)
+        room.balance()
+        assert room.spool.backlog("a").events == 3
+        room.spool.finish(parts[0])
+        room.spool.bury(parts[1], [letter("refused"), letter("refused")])
+        await room.durable()
+        assert (room.ledger.spooled, room.ledger.delivered) == (0, 1)
+        assert room.ledger.dead_lettered == {"refused": 2}
+        assert room.spool.backlog("a").events == 0
+
+
+async def test_parts_may_be_parted_again(opened):
+    """As long as a sink finds them too large."""
+    async with opened() as room:
+        room.put(batch(b"1\n2\n3\n", events=3))
+        first, second = batch(b"1\n"), batch(b"2\n3\n", events=2)
+        room.spool.replace(await room.take(), [first, second])
+        third, fourth = batch(b"2\n"), batch(b"3\n")
+        room.spool.replace(second, [third, fourth])
+        for item in (first, third, fourth):
+            room.spool.finish(item)
+            room.balance()
+        await room.durable()
+        assert room.ledger.delivered == 3
+
+
+async def test_a_postponed_batch_goes_behind_others(opened):
+    """It stays accounted for meanwhile."""
+    async with opened() as room:
+        room.put(batch(b"1"), batch(b"2"))
+        await room.durable()
+        room.spool.postpone(await room.take())
+        assert room.ledger.spooled == 2
+        assert [(await room.take()).body for _ in range(2)] == [b"2", b"1"]
+
+
+async def test_what_is_set_aside_is_accounted_for_by_its_reason(opened):
+    """From memory to the dead letters."""
+    async with opened() as room:
+        room.set_aside(letter(), letter(), letter("parse_error", intake="edr"))
+        await room.durable()
+        assert room.ledger.in_memory == 0
+        assert room.ledger.dead_lettered == {"unknown_intake": 2, "parse_error": 1}
+
+
+async def test_what_is_durable_is_told_once(opened):
+    """Also when there was nothing to write."""
+    async with opened() as room:
+        called = []
+        room.spool.when_durable(lambda: called.append("nothing"))
+        room.put(batch(), batch(sink="b"))
+        room.spool.when_durable(lambda: called.append("batches"))
+        await room.durable()
+        assert called == ["nothing", "batches"]
+        assert (room.ledger.in_memory, room.ledger.spooled) == (0, 2)
+
+
+async def test_the_age_of_a_backlog_is_that_of_its_oldest(opened, monkeypatch):
+    """In flight or not."""
+    async with opened() as room:
+        monkeypatch.setattr("collector.spool.lanes.time.time", lambda: 100.0)
+        room.put(batch(received=40.0), batch(received=70.0))
+        await room.durable()
+        first = await room.take()
+        assert room.spool.backlog("a").oldest_seconds == 60.0
+        room.spool.finish(first)
+        await room.durable()
+        assert room.spool.backlog("a").oldest_seconds == 30.0
+        assert room.spool.backlog("b").oldest_seconds == 0.0
+
+
+async def test_a_full_share_makes_its_own_senders_wait(opened):
+    """Nobody else's; until an eighth of it is free. Nothing is dropped."""
+    async with opened() as room:
+        gate, count = room.spool.gates["small"], 0
+        while not gate.closed:
+            room.put(batch(b"x" * 9 * KIB, sink="small"))
+            count += 1
+        assert 3 < count <= 8
+        assert not room.spool.gate.closed
+        assert not room.spool.gates["a"].closed
+        assert {item["sink"] for item in room.spool.degraded()} == {"small"}
+        room.put(batch(b"x" * 9 * KIB, sink="small"), batch())
+        await room.durable()
+        assert room.ledger.spooled == count + 2
+        room.spool.finish(await room.take("small"))
+        assert gate.closed
+        while gate.closed:
+            room.spool.finish(await room.take("small"))
+            room.balance()
+        assert 0 < room.spool.backlog("small").octets <= 56 * KIB
+        assert room.spool.degraded() == []
+        await room.durable()
+
+
+async def test_a_share_may_drop_what_does_not_fit(opened):
+    """It is counted; no gate closes, and other sinks get everything."""
+    async with opened() as room:
+        for _ in range(10):
+            room.put(batch(b"x" * 9 * KIB, sink="lossy", events=2), batch(b"x" * 9 * KIB))
+        await room.durable()
+        dropped = room.ledger.dropped["spool_full"]
+        assert dropped > 0
+        assert room.ledger.spooled == 30 - dropped
+        assert room.spool.backlog("lossy").octets <= 64 * KIB
+        assert room.spool.backlog("a").events == 10
+        assert not room.spool.gates["lossy"].closed
+        assert not room.spool.gate.closed
+        room.spool.finish(await room.take("lossy"))
+        room.put(batch(b"x" * 9 * KIB, sink="lossy"))
+        await room.durable()
+        assert room.ledger.dropped["spool_full"] == dropped
+
+
+async def test_a_full_spool_makes_everybody_wait(opened):
+    """Until an eighth of it is free; what was read before is still taken."""
+    async with opened() as room:
+        while not room.spool.gate.closed:
+            room.put(batch(b"x" * 1024 * KIB))
+            await room.durable()
+        full = room.spool.backlog("a").octets
+        assert full <= MAX_BYTES + 1024 * KIB
+        room.put(batch(b"x", sink="b"))
+        await room.durable()
+        assert room.ledger.dropped == {}
+        assert room.spool.degraded()[0]["spool"] == "all"
+        room.spool.finish(await room.take())
+        assert room.spool.gate.closed
+        while room.spool.gate.closed:
+            room.spool.finish(await room.take())
+            await room.durable()
+        assert full / 2 < room.spool.backlog("a").octets < full
+
+
+async def test_a_batch_replaced_in_a_nearly_full_share_closes_no_gate(opened):
+    """Whole and parts are never there together."""
+    async with opened() as room:
+        room.put(batch(b"x" * 40 * KIB, sink="small", events=2))
+        await room.durable()
+        parts = [batch(b"x" * 20 * KIB, sink="small") for _ in range(2)]
+        room.spool.replace(await room.take("small"), parts)
+        assert not room.spool.gates["small"].closed
+        for part in parts:
+            room.spool.finish(part)
+
+
+async def test_waiting_for_the_last_batch_outlasts_its_parting(opened):
+    """A batch that is replaced by its parts is not gone."""
+    async with opened() as room:
+        await room.spool.emptied()
+        room.put(batch(b"1\n2\n", events=2), batch(sink="b"))
+        emptied = asyncio.ensure_future(room.spool.emptied())
+        parts = [batch(b"1\n"), batch(b"2\n")]
+        room.spool.replace(await room.take(), parts)
+        for item in (await room.take("b"), *parts):
+            await asyncio.sleep(0)
+            assert not emptied.done()
+            room.spool.finish(item)
+        async with asyncio.timeout(30):
+            await emptied
+
+
+async def test_what_is_buried_is_no_reason_to_wait(opened):
+    """Dead letters stay."""
+    async with opened() as room:
+        room.put(batch())
+        room.set_aside(letter())
+        room.spool.bury(await room.take(), [letter("refused")])
+        async with asyncio.timeout(30):
+            await room.spool.emptied()
+        await room.durable()
+        assert room.ledger.dead_lettered == {"refused": 1, "unknown_intake": 1}
+
+
+async def test_closing_leaves_no_copy_unaccounted_for(opened):
+    """Whatever state it is in: waiting, taken, in parts or a dead letter."""
+    async with opened() as room:
+        room.put(batch(events=2), batch(sink="b", events=3), batch(sink="small"))
+        parts = [batch(), batch()]
+        room.spool.replace(await room.take(), parts)
+        room.spool.finish(parts[0])
+        room.set_aside(letter())
+        lost = await room.close()
+        assert room.ledger.in_memory == 0
+        assert lost == room.ledger.dropped["shutdown"]
