@@ -21,10 +21,13 @@ import orjson
 import structlog
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from collector import __version__, embedded, logs, samples, sending, streams
 from collector import config as settings
+from collector.commands import access, backlog, dead_letters
+from collector.commands import spool as spool_commands
+from collector.commands.access import fail
+from collector.commands.drill import drill
 from collector.describe import reference, tables
 from collector.describe.explanation import explain as explain_message
 from collector.describe.fields import list_fields
@@ -192,7 +195,7 @@ def run(
         else:
             loaded = settings.load(config)
     except ConfigError as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     logs.configure(loaded.logging.level, loaded.logging.format)
     log = structlog.get_logger(__name__)
     for warning in settings.warnings(loaded):
@@ -203,9 +206,9 @@ def run(
             typer.echo(embedded.what_next(running.admin_address, sys.argv[0]), err=True)
 
     try:
-        code = service.run(loaded, started)
+        code = service.run(service.serve(loaded, started))
     except service.StartError as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     raise typer.Exit(code)
 
 
@@ -217,7 +220,7 @@ def check(config: ConfigFile) -> None:
     except ConfigError as error:
         typer.echo(str(error))
         raise typer.Exit(2) from None
-    for warning in settings.warnings(loaded):
+    for warning in [*settings.warnings(loaded), *backlog.warnings(loaded)]:
         typer.echo(f"{config}: {warning} (warning)")
     typer.echo(f"{config}: valid")
 
@@ -266,7 +269,7 @@ def explain(
     try:
         explanation = explain_message(PARSERS[parser], profile, raw, repaired)
     except ParseError as error:
-        _fail(f"{error.reason}: {error}", 1)
+        fail(f"{error.reason}: {error}", 1)
     tables.print_explanation(explanation)
 
 
@@ -352,10 +355,10 @@ def send(
     host, port = _host_and_port(to)
     outgoing = _outgoing(vendor, key, file)
     if not outgoing:
-        _fail("nothing to send: the input is empty", 1)
+        fail("nothing to send: the input is empty", 1)
     total = count or len(outgoing)
     octets = 0
-    with _progress() as progress:
+    with access.progress() as progress:
         task = progress.add_task("sending", total=total)
 
         def sent(size: int) -> None:
@@ -374,10 +377,10 @@ def send(
             )
         except OSError as error:
             progress.stop()
-            _fail(f"cannot send to {to}: {error.strerror or error}", 1)
+            fail(f"cannot send to {to}: {error.strerror or error}", 1)
         except UnicodeError:
             progress.stop()
-            _fail(f"--to {to!r}: {host!r} is no host name", 2)
+            fail(f"--to {to!r}: {host!r} is no host name", 2)
     keyless = "" if all(item.key for item in outgoing) else ", without an intake key"
     typer.echo(f"sent {total} messages, {octets} octets, to {to} over {transport}{keyless}")
 
@@ -393,11 +396,11 @@ def drift(config: RunConfigFile = None) -> None:
         found = asyncio.run(client.get(admin, "/api/status"))["drift"]
         drift_report.show(found, Console())
     except (ConfigError, SecretFileError) as error:
-        _fail(str(error), 2)
+        fail(str(error), 2)
     except client.AdminError as error:
-        _fail(str(error), 1)
+        fail(str(error), 1)
     except (KeyError, TypeError) as error:
-        _fail(f"what answers there is no collector of this version ({error!r})", 1)
+        fail(f"what answers there is no collector of this version ({error!r})", 1)
 
 
 @app.command()
@@ -406,10 +409,9 @@ def schema() -> None:
     streams.write(orjson.dumps(settings.schema(), option=orjson.OPT_INDENT_2))
 
 
-def _fail(text: str, code: int) -> NoReturn:
-    """End the command with a message."""
-    typer.echo(text, err=True)
-    raise typer.Exit(code)
+app.command()(drill)
+app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(spool_commands.app, name="spool")
 
 
 def _read_lines(file: Path | None, read: Callable[[bytes], dict[str, Any]]) -> NoReturn:
@@ -444,7 +446,7 @@ def _header_fields(found: message.Message) -> dict[str, Any]:
 def _host_and_port(to: str) -> tuple[str, int]:
     host, _, port = to.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        _fail(f"--to {to!r}: not HOST:PORT, as in 127.0.0.1:5514 or [::1]:5514", 2)
+        fail(f"--to {to!r}: not HOST:PORT, as in 127.0.0.1:5514 or [::1]:5514", 2)
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -455,7 +457,7 @@ def _outgoing(vendor: Vendor, key: str | None, file: Path | None) -> list[sendin
     if file is not None:
         name = vendors[0]
         if len(vendors) > 1 and key is None:
-            _fail("with FILE, say whose events they are: --vendor, or the --key itself", 2)
+            fail("with FILE, say whose events they are: --vendor, or the --key itself", 2)
         return [
             sending.Outgoing(name, line.decode("utf-8", "replace"), keys[name])
             for line in streams.lines(file)
@@ -478,13 +480,3 @@ def _messages(outgoing: list[sending.Outgoing]) -> Iterator[bytes]:
             sd_id=ROUTING.structured_data_id,
             parameter=ROUTING.parameter,
         )
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-    )

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-from rich.text import Text
-
-from collector.describe.terminal import printable
+from collector.describe import rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -33,22 +30,8 @@ def show(entries: Iterable[Mapping[str, Any]], console: Console) -> None:
     Raises:
         KeyError: an entry lacks one of them.
     """
-    rows = [[printable(str(entry[column])) for column in COLUMNS] for entry in entries]
-    if rows and console.is_terminal:
-        console.print(_table(rows))
-        return
-    for row in [[*COLUMNS], *rows] if rows else [[NOTHING]]:
-        console.file.write("\t".join(row) + "\n")  # the console itself would expand the tabs
-
-
-def _table(rows: Iterable[Iterable[str]]) -> Table:
-    table = Table()
-    for column in COLUMNS:
-        table.add_column(
-            column.replace("_", " "),
-            justify="right" if column == "count" else "left",
-            overflow="fold",
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))  # as Text: names may look like markup
-    return table
+    shown = [[entry[column] for column in COLUMNS] for entry in entries]
+    if shown:
+        rows.show(COLUMNS, shown, console, numbers={"count"})
+    else:
+        console.file.write(f"{NOTHING}\n")

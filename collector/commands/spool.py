@@ -1,0 +1,138 @@
+"""`collector spool`: what waits and for whom, and whether the files are sound."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import orjson
+import typer
+from rich.console import Console
+
+from collector import logs, streams
+from collector.commands import access
+from collector.commands.access import ConfigOption, fail
+from collector.describe import spool_report
+from collector.ledger import Ledger
+from collector.spool import files, letters
+from collector.spool.verification import verify as verify_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from collector.config import Config
+    from collector.spool.store import Store
+
+app = typer.Typer(no_args_is_help=True, help="Look at the spool: what waits, and its files.")
+
+
+class Form(StrEnum):
+    """How the state of a spool is written."""
+
+    text = "text"
+    json = "json"
+
+
+FormOption = Annotated[Form, typer.Option("--format", help="text for people; json for programs.")]
+
+
+@app.command()
+def status(config: ConfigOption = None, form: FormOption = Form.text) -> None:
+    """Say what waits, for whom and since when; beside a running daemon or without one.
+
+    The accounts are those of the file: what a daemon has in memory alone is not among them.
+    """
+    loaded = access.load(config)
+    directory = access.directory_of(loaded)
+    with access.opened(directory) as store:
+        found = _status(loaded, directory, store)
+    if form is Form.json:
+        streams.write(orjson.dumps(found, option=orjson.OPT_INDENT_2))
+    else:
+        spool_report.show_status(found, Console())
+
+
+@app.command()
+def verify(config: ConfigOption = None, form: FormOption = Form.text) -> None:
+    """Read every file of the spool through, damaged ones too, and say what can be read.
+
+    Exit code 1 if anything cannot.
+    """
+    directory = access.directory_of(access.load(config))
+    paths = files.databases(directory)
+    if not paths:
+        fail(
+            f"there is no spool file in {directory}: no daemon has run with this spool.path yet", 1
+        )
+    is_sound = True
+    console = Console()
+    for path in paths:
+        with access.named_errors(path), Console(stderr=True).status(f"reading {path}"):
+            findings = verify_file(path)
+        is_sound &= findings.is_sound
+        if form is Form.json:
+            streams.write(orjson.dumps(spool_report.findings_object(findings)))
+        else:
+            spool_report.show_findings(findings, console)
+    raise typer.Exit(int(not is_sound))
+
+
+@app.command()
+def drain(config: ConfigOption = None) -> None:
+    """Deliver what waits without listening, until nothing does; Ctrl-C ends it early.
+
+    For the last events of a machine that is to go. The daemon must not run. Exit code 1 if events
+    still wait in the end.
+    """
+    from collector import service  # noqa: PLC0415 - the other commands do not need its libraries
+
+    loaded = access.load(config)
+    access.directory_of(loaded)
+    logs.configure(loaded.logging.level, loaded.logging.format)
+    with access.progress() as shown:
+        task = shown.add_task("delivering", total=None)
+        total = 0
+
+        def tell(waiting: int) -> None:
+            nonlocal total
+            total = max(total, waiting)
+            shown.update(task, total=total, completed=total - waiting)
+
+        try:
+            code = service.run(service.drain(loaded, tell))
+        except service.StartError as error:
+            shown.stop()
+            fail(str(error), 1)
+    raise typer.Exit(code)
+
+
+def _status(config: Config, directory: Path, store: Store) -> dict[str, Any]:
+    """Return the state of a spool as JSON can hold it, all of it of one moment."""
+    configured = {sink.name for sink in config.sinks}
+    store.connection.execute("BEGIN")
+    waiting = store.waiting()
+    ledger = Ledger()
+    ledger.restore(store.accounts())
+    ledger.spooled = sum(entry.events for entry in waiting)
+    ledger.dead_lettered = letters.count(store.connection)
+    requests = store.waiting_requests()
+    store.connection.execute("COMMIT")
+    return {
+        "file": str(store.path),
+        "in_use": access.daemon_runs(directory),
+        "octets": _octets(store.path),
+        "max_bytes": config.spool.bound,
+        "waiting": [
+            spool_report.waiting_object(entry, is_gone=entry.sink not in configured)
+            for entry in waiting
+        ],
+        "requests": [spool_report.request_object(request) for request in requests],
+        "ledger": ledger.as_dict(),
+        "damaged": [str(path) for path in files.databases(directory) if path != store.path],
+    }
+
+
+def _octets(database: Path) -> int:
+    """Return how long a database and its write-ahead log are."""
+    log = database.with_name(f"{database.name}-wal")
+    return sum(path.stat().st_size for path in (database, log) if path.exists())

@@ -1,0 +1,259 @@
+"""Carries out in the daemon what the command line asks: replays, deletes and buries.
+
+A request is carried out a piece at a time, and how far it came is written down after each: a long
+one holds up neither the other requests nor what arrives, and a restart goes on with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import structlog
+
+from collector.sinks.letters import letters_of
+from collector.spool import Spool
+from collector.spool.letters import Choice
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from collector.batching import Batcher
+    from collector.spool import Batch, Letter, Share
+    from collector.spool.requests import Request, State
+
+# Dead letters that are replayed without a pause: some milliseconds of work.
+CHUNK: Final = 100
+
+# What is done of a request before it is the turn of others, and of the rest of the daemon.
+CHUNKS_AT_ONCE: Final = 50
+DELETIONS_AT_ONCE: Final = 40
+BATCHES_AT_ONCE: Final = 20
+
+# For what takes milliseconds, unless the disk is full or broken.
+PATIENCE_SECONDS: Final = 5.0
+
+# Replaying leaves the rest of the spool, and of a sink's share, to what arrives.
+ROOM_SHARE: Final = 1 / 2
+
+BURIED: Final = "buried"
+"""The reason of dead letters that waited for a sink that is gone."""
+
+log = structlog.get_logger(__name__)
+
+
+class RefusedError(Exception):
+    """A request that is not carried out; the text tells who asked why."""
+
+
+class LetterSpool(Spool, Protocol):
+    """What a spool with a file offers besides."""
+
+    def gone(self) -> list[str]:
+        """Name the sinks that batches wait for although they are not configured."""
+
+    async def choose_letters(self, choice: Choice, after: int, limit: int) -> list[Letter]:
+        """Return dead letters in order of their numbers, those behind `after`."""
+
+    def release(self, letters: Sequence[Letter]) -> None:
+        """Let go of dead letters whose copies are on their way again.
+
+        It is written together with the batches that were put in the same turn of the loop.
+        """
+
+    async def purge(self, choice: Choice) -> Counter[str]:
+        """Delete some of the dead letters; return how many, by reason: none when all are gone."""
+
+    async def answer(self, number: int, state: State, answer: Mapping[str, Any]) -> None:
+        """Note how far a request has come."""
+
+
+class Replayer(Protocol):
+    """What sends dead letters through today's settings: the pipeline."""
+
+    def replay(self, letter: Letter) -> bool:
+        """Send a dead letter on its way; say whether it went."""
+
+
+class Office:
+    """Carries out requests.
+
+    Args:
+        replayer: sends dead letters on their way.
+        batchers: gather what it sends; all there are at any time.
+        spool: holds dead letters and requests.
+        shares: the share of each configured sink.
+    """
+
+    def __init__(
+        self,
+        replayer: Replayer,
+        batchers: Collection[Batcher],
+        spool: LetterSpool,
+        shares: Mapping[str, Share],
+    ) -> None:
+        self._replayer = replayer
+        self._batchers = batchers
+        self._spool = spool
+        self._shares = shares
+
+    async def carry_out(self, requests: Iterable[Request]) -> None:
+        """Carry out a piece of each request; to be called again for those it does not answer.
+
+        Args:
+            requests: those that are not answered.
+        """
+        for request in requests:
+            try:
+                state, answer = await self._carry_out(request)
+            except RefusedError as error:
+                state, answer = "failed", {**request.answer, "problem": str(error)}
+            except Exception:  # a mistake of ours costs the request, not the daemon
+                log.exception("request failed, please report it", request=request.number)
+                problem = "the daemon could not carry it out; its log has the details"
+                state, answer = "failed", {**request.answer, "problem": problem}
+            if (state, answer) == (request.state, request.answer):
+                continue
+            await self._spool.answer(request.number, state, answer)
+            if state in {"done", "failed"}:
+                log.info(
+                    "request of the command line answered",
+                    request=request.number,
+                    actor=request.actor,
+                    command=request.command,
+                    arguments=request.arguments,
+                    state=state,
+                    **answer,
+                )
+
+    async def _carry_out(self, request: Request) -> tuple[State, dict[str, Any]]:
+        match request.command:
+            case "replay":
+                return await self._replay(_choice(request), request.answer)
+            case "purge":
+                return await self._purge(_choice(request), request.answer)
+            case "bury":
+                return await self._bury(str(request.arguments.get("sink")), request.answer)
+            case _:
+                raise RefusedError(f"this version of the daemon knows no {request.command!r}")
+
+    async def _replay(
+        self, choice: Choice, answer: Mapping[str, Any]
+    ) -> tuple[State, dict[str, Any]]:
+        """Replay some chunks of what is chosen.
+
+        A letter that is refused again has a new number, behind `choice.last`: it is not met twice.
+        """
+        replayed, kept = answer.get("replayed", 0), answer.get("kept", 0)
+        after, waits = answer.get("after", 0), False
+        for _ in range(CHUNKS_AT_ONCE):
+            letters = await self._spool.choose_letters(choice, after, CHUNK)
+            if not letters:
+                return "done", {"replayed": replayed, "kept": kept}
+            if waits := not self._has_room(letters):
+                break
+            went = self._replay_chunk(letters)
+            replayed += went
+            kept += len(letters) - went
+            after = letters[-1].number
+            if waits := not await self._is_durable():
+                break
+        return "running", {"replayed": replayed, "kept": kept, "after": after, "waits": waits}
+
+    def _replay_chunk(self, letters: Sequence[Letter]) -> int:
+        """Replay dead letters and let go of those that went, in one turn of the loop.
+
+        Whatever goes wrong with one, those before it have gone and are let go of.
+
+        Returns:
+            How many went.
+        """
+        self._flush()
+        went: list[Letter] = []
+        try:
+            for letter in letters:
+                if self._replayer.replay(letter):
+                    went.append(letter)  # noqa: PERF401 - what went counts even if the next fails
+        finally:
+            self._flush()
+            self._spool.release(went)
+        return len(went)
+
+    def _flush(self) -> None:
+        for batcher in self._batchers:
+            batcher.flush()
+
+    def _has_room(self, letters: Iterable[Letter]) -> bool:
+        """Say whether there is room for these letters, which each are for one sink or for any."""
+        waiting = {sink: self._spool.backlog(sink).octets for sink in self._shares}
+        if self._spool.gate.closed or sum(waiting.values()) > self._spool.max_bytes * ROOM_SHARE:
+            return False
+        sinks = {letter.sink for letter in letters}
+        return not any(
+            share.max_bytes is not None and waiting[sink] > share.max_bytes * ROOM_SHARE
+            for sink, share in self._shares.items()
+            if sinks & {sink, ""}
+        )
+
+    async def _purge(
+        self, choice: Choice, answer: Mapping[str, Any]
+    ) -> tuple[State, dict[str, Any]]:
+        """Delete a part of what is chosen."""
+        purged = Counter(answer.get("purged", {}))
+        for _ in range(DELETIONS_AT_ONCE):
+            deleted = await self._spool.purge(choice)
+            if not deleted:
+                return "done", {"purged": dict(purged)}
+            purged += deleted
+        return "running", {"purged": dict(purged)}
+
+    async def _bury(self, sink: str, answer: Mapping[str, Any]) -> tuple[State, dict[str, Any]]:
+        """Make dead letters of a part of what waits for a sink that is gone."""
+        if sink in self._shares:
+            raise RefusedError(
+                f"sink {sink!r} is configured in the running daemon, which delivers to it"
+            )
+        buried = answer.get("buried", 0)
+        for _ in range(BATCHES_AT_ONCE):
+            if sink not in self._spool.gone():
+                return "done", {"buried": buried}
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS):
+                    batch = await self._spool.take(sink)
+            except TimeoutError:
+                break
+            try:
+                letters = buried_letters(batch)
+            except BaseException:
+                self._spool.postpone(batch)
+                raise
+            self._spool.bury(batch, letters)
+            buried += len(letters)
+            if not await self._is_durable():
+                break
+        return "running", {"buried": buried}
+
+    async def _is_durable(self) -> bool:
+        """Wait until what was done so far is written; say whether it was, within some seconds."""
+        written = asyncio.Event()
+        self._spool.when_durable(written.set)
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await written.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
+def buried_letters(batch: Batch) -> list[Letter]:
+    """Return a dead letter for each event of a batch whose sink is gone."""
+    return letters_of(batch, BURIED, "its sink is no longer configured")
+
+
+def _choice(request: Request) -> Choice:
+    try:
+        return Choice.of(request.arguments)
+    except TypeError as error:
+        problem = f"this version of the daemon does not understand {request.arguments}"
+        raise RefusedError(problem) from error

@@ -1,0 +1,92 @@
+"""What tests of commands share: a spool that a daemon has left, and the commands as scripts call
+them.
+"""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from collector.cli import app
+from collector.sinks.encoders import COMPRESS
+from collector.spool import Batch, Letter
+from collector.spool.entries import Entry, pack_entries
+from collector.spool.store import Group, Store
+
+KEY = "the-key-of-the-test"
+CONFIG = """
+listeners: [{{name: l, transport: tcp, host: 127.0.0.1, port: 0, intake: edr}}]
+intakes: [{{name: edr, parser: raw, key: {key}}}]
+sinks: [{{name: siem, url: "inbox:"}}]
+spool: {spool}
+admin: {{port: 0}}
+"""
+
+
+class Place:
+    """A directory with settings, and a spool in it."""
+
+    def __init__(self, directory):
+        self.directory = directory
+        self.spool = directory / "spool"
+        self.config = directory / "collector.yaml"
+        self.write_settings(f"{{path: {self.spool}}}")
+
+    def write_settings(self, spool):
+        self.config.write_text(CONFIG.format(key=KEY, spool=spool))
+
+    def store(self):
+        """Open the file, as a daemon does; made where it is missing."""
+        self.spool.mkdir(exist_ok=True)
+        return Store(self.spool, clock=lambda: 1_000_000_000.0)
+
+    def fill(self, letters=(), batches=()):
+        """Put letters and batches into the spool, with accounts that balance."""
+        store = self.store()
+        for number, item in enumerate(batches, 1):
+            item.number = item.place = number
+        copies = len(letters) + sum(item.events for item in batches)
+        accounts = {**store.accounts(), "received": copies}
+        store.commit(Group(batches=batches, letters=letters, accounts=accounts))
+        store.close()
+
+    def call(self, *arguments, data=None):
+        """Run a command; return its exit code, stdout and stderr."""
+        result = CliRunner().invoke(app, [*arguments, "-c", str(self.config)], input=data)
+        assert result.exception is None or isinstance(result.exception, SystemExit), (
+            result.exception
+        )
+        return result.exit_code, result.stdout, result.stderr
+
+    def objects(self, *arguments):
+        """Run a command that writes JSON, an object per line."""
+        code, output, errors = self.call(*arguments, "--format", "json")
+        assert code == 0, errors
+        return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path)
+
+
+def letter(reason="unknown_intake", **changes):
+    attributes = {
+        "reason": reason,
+        "problem": "why",
+        "identifier": f"{7:032x}",
+        "intake": "",
+        "sink": "",
+        "listener": "l",
+        "peer": "192.0.2.1",
+        "received": 999_999_999.0,
+        "raw": b"<134>1 - - - - - - hello",
+        "is_frame": True,
+    }
+    return Letter(**{**attributes, **changes})
+
+
+def batch(sink):
+    entries = [Entry(f"{number:032x}", "edr", "192.0.2.1", 5.0) for number in (1, 2)]
+    body = COMPRESS["gzip"](b'{"message":"a"}\n{"message":"b"}\n')
+    return Batch(sink, "ndjson:event", "gzip", body, 2, 30, 5.0, pack_entries(entries))

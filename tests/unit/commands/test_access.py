@@ -1,0 +1,135 @@
+"""What commands need of the spool."""
+
+import threading
+
+import pytest
+import typer
+
+from collector.commands import access
+from collector.spool import files, requests
+from collector.spool.store import VERSION
+from tests.unit.commands.conftest import KEY
+
+
+def test_settings_that_cannot_be_used_end_the_command(place, capsys):
+    """With every problem, as `check` says it."""
+    place.config.write_text("sinks: []")
+    with pytest.raises(typer.Exit) as error:
+        access.load(place.config)
+    assert error.value.exit_code == 2
+    assert "listeners" in capsys.readouterr().err
+
+
+def test_without_settings_the_embedded_default_is_meant(tmp_path, monkeypatch, capsys):
+    """Where it has run; looking makes no keys."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(typer.Exit) as error:
+        access.load(None)
+    assert error.value.exit_code == 2
+    assert "no configuration: give -c FILE" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "collector-data").mkdir()
+    (tmp_path / "collector-data" / "keys.yaml").write_text(f"cybereason: {KEY}\nharfanglab: b\n")
+    assert access.load(None).intakes[0].read_keys() == (KEY,)
+
+
+def test_a_spool_that_is_not_there_ends_the_command(place, capsys):
+    """It is not made by looking for it."""
+    with pytest.raises(typer.Exit), access.opened(place.spool):
+        pass
+    assert "no daemon has run with this spool.path yet" in capsys.readouterr().err
+    assert not place.spool.exists()
+
+
+def test_a_spool_of_a_newer_version_ends_the_command(place, capsys):
+    store = place.store()
+    store.connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    store.close()
+    with pytest.raises(typer.Exit), access.opened(place.spool):
+        pass
+    assert f"has version {VERSION + 1}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("is_owned", [False, True])
+def test_a_damaged_spool_ends_the_command_with_a_hint(place, capsys, is_owned):
+    """`verify` is the next step."""
+    place.spool.mkdir()
+    (place.spool / files.DATABASE).write_bytes(b"nonsense" * 1000)
+    config = access.load(place.config)
+    opening = access.owned(config, place.spool) if is_owned else access.opened(place.spool)
+    with pytest.raises(typer.Exit), opening:
+        pass
+    assert "file is not a database; `collector spool verify` says" in capsys.readouterr().err
+
+
+def test_looking_changes_nothing(place, capsys):
+    """Not even by mistake."""
+    place.fill()
+    with pytest.raises(typer.Exit), access.opened(place.spool) as store:
+        store.connection.execute("DELETE FROM letter")
+    assert "attempt to write a readonly database" in capsys.readouterr().err
+
+
+def test_a_daemon_is_known_by_its_lock(place):
+    """Looking for it leaves no trace."""
+    place.spool.mkdir()
+    assert not access.daemon_runs(place.spool)
+    assert list(place.spool.iterdir()) == []
+    lock = files.Lock(place.spool)
+    assert access.daemon_runs(place.spool)
+    lock.release()
+    assert not access.daemon_runs(place.spool)
+
+
+def test_who_owns_the_spool_keeps_others_out(place):
+    place.fill()
+    config = access.load(place.config)
+    with access.owned(config, place.spool):
+        assert access.daemon_runs(place.spool)
+        with pytest.raises(files.LockedError), access.owned(config, place.spool):
+            pass
+    assert not access.daemon_runs(place.spool)
+
+
+def test_an_answer_is_waited_for(place):
+    """For as long as a daemon runs."""
+    place.fill()
+    lock = files.Lock(place.spool)
+    number = access.ask(place.spool, "purge", {})
+    store = place.store()
+    timer = threading.Timer(0.1, store.answer, [number, "done", {"purged": {"refused": 3}}])
+    timer.start()
+    request = access.answered(place.spool, number, "purging", 3)
+    timer.join()
+    assert (request.state, request.answer) == ("done", {"purged": {"refused": 3}})
+    assert request.actor.startswith("uid ")
+    store.close()
+    lock.release()
+
+
+def test_a_daemon_that_ends_leaves_the_request_to_its_next_start(place, capsys):
+    place.fill()
+    number = access.ask(place.spool, "purge", {})
+    with pytest.raises(typer.Exit) as error:
+        access.answered(place.spool, number, "purging", 3)
+    assert error.value.exit_code == 1
+    expected = f"the daemon has ended; request {number} stays in the spool"
+    assert expected in capsys.readouterr().err
+    store = place.store()
+    assert requests.read(store.connection, number).state == "waiting"
+    store.close()
+
+
+def test_who_does_not_want_to_wait_leaves_the_request_behind(place, capsys, monkeypatch):
+    """With Ctrl-C."""
+    place.fill()
+    number = access.ask(place.spool, "purge", {})
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(access, "daemon_runs", interrupt)
+    with pytest.raises(typer.Exit) as error:
+        access.answered(place.spool, number, "purging", 3)
+    assert error.value.exit_code == 1
+    assert f"request {number} stays in the spool" in capsys.readouterr().err

@@ -1,0 +1,270 @@
+"""`collector dead-letters`, where no daemon runs or one is only pretended."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+import typer
+
+from collector.commands import access, dead_letters
+from collector.spool import files, requests
+from tests.unit.commands.conftest import KEY, batch, letter
+
+STAYS = "1 stay: today's settings have no intake or sink for them, or they still cannot be parsed\n"
+COMMANDS = ["list", "show", "replay", "purge", "bury"]
+
+
+def accounts(place):
+    """Return what the file has of the ledger, and how many letters and events it holds."""
+    code, output, _ = place.call("spool", "status", "--format", "json")
+    assert code == 0
+    ledger = json.loads(output)["ledger"]
+    return ledger["received"], ledger["spooled"], ledger["dead_lettered"], ledger["dropped"]
+
+
+def waiting(place):
+    """Return the requests that are left for a daemon."""
+    store = place.store()
+    found = [(item.command, item.arguments) for item in store.waiting_requests()]
+    store.close()
+    return found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_spool_in_memory_is_said_to_be_none(place, command):
+    """Everything there is ends with the daemon."""
+    place.write_settings("{type: memory}")
+    code, _, errors = place.call("dead-letters", command)
+    assert code == 1
+    assert "spool.type is memory" in errors
+
+
+def test_list_tells_kinds_apart(place):
+    """As lines with tabs where nobody looks, and as JSON."""
+    place.fill([letter(), letter(), letter("refused", intake="edr", sink="siem")])
+    code, output, _ = place.call("dead-letters", "list")
+    assert code == 0
+    rows = [line.split("\t") for line in output.splitlines()]
+    assert rows[0] == ["reason", "intake", "sink", "letters", "octets", "oldest", "newest"]
+    assert rows[1][:4] == ["refused", "edr", "siem", "1"]
+    assert rows[2][:4] == ["unknown_intake", "", "", "2"]
+    assert rows[1][5] == "2001-09-09T01:46:40+00:00"
+    assert [item["letters"] for item in place.objects("dead-letters", "list")] == [1, 2]
+    filtered = place.objects("dead-letters", "list", "--reason", "refused", "--since", "1d")
+    assert filtered == []
+
+
+def test_list_of_nothing_says_so(place):
+    place.fill()
+    assert place.call("dead-letters", "list") == (0, "", "no dead letters\n")
+    assert place.call("dead-letters", "show") == (0, "", "no dead letters\n")
+
+
+def test_show_tells_what_is_known_of_a_letter(place):
+    """What a terminal would obey is an escape; keys are masked, in JSON too."""
+    place.fill([letter(raw=f"\x1b[2J {KEY}".encode()), letter(raw=b"\xff")])
+    code, output, _ = place.call("dead-letters", "show", "1")
+    assert code == 0
+    assert output.splitlines() == [
+        "dead letter 1",
+        "  reason     unknown_intake: why",
+        "  set aside  2001-09-09T01:46:40+00:00",
+        "  received   2001-09-09T01:46:39+00:00",
+        "  listener   l",
+        "  peer       192.0.2.1",
+        f"  event.id   {7:032x}",
+        r"  message    \x1b[2J ***",
+    ]
+    first, second = place.objects("dead-letters", "show")
+    assert first["raw"] == "\x1b[2J ***"
+    assert second["raw"] == {"b64": "/w=="}
+
+
+def test_show_says_what_it_does_not_show(place):
+    """Numbers that are gone, and what is beyond the limit."""
+    place.fill([letter(), letter()])
+    code, output, errors = place.call("dead-letters", "show", "--limit", "1")
+    assert (code, output.count("dead letter ")) == (0, 1)
+    assert errors == "1 of 2 dead letters; --limit shows more\n"
+    code, output, errors = place.call("dead-letters", "show", "2", "9", "8")
+    assert (code, errors) == (1, "no dead letter 8, 9\n")
+    assert output.startswith("dead letter 2\n")
+
+
+def test_replay_is_left_to_the_next_start(place):
+    """Of what there is now; what comes until then is not meant."""
+    place.fill([letter(), letter("refused")])
+    code, output, _ = place.call("dead-letters", "replay", "--reason", "refused")
+    assert code == 0
+    assert output == (
+        "no daemon runs: its next start replays 1 dead letters (1 refused) (request 1)\n"
+    )
+    assert waiting(place) == [("replay", {"reason": "refused", "last": 2})]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("replay",), ("purge",), ("bury",), ("bury", "--sink", "gone")]
+)
+def test_a_dry_run_does_nothing(place, arguments):
+    """But say what would be done."""
+    place.fill([letter()], [batch("gone")])
+    before = accounts(place)
+    code, output, _ = place.call("dead-letters", *arguments, "--dry-run")
+    assert code == 0
+    assert output in {
+        "1 dead letters (1 unknown_intake) to be replayed\n",
+        "1 dead letters (1 unknown_intake) to be purged\n",
+        "events to be buried: 2 for gone\n",
+    }
+    assert accounts(place) == before
+    assert waiting(place) == []
+
+
+def test_purge_without_a_daemon_is_done_at_once(place):
+    """And accounted for."""
+    place.fill([letter(), letter(), letter("refused")])
+    code, output, _ = place.call("dead-letters", "purge", "--reason", "unknown_intake")
+    assert (code, output) == (0, "2 dead letters purged\n")
+    assert accounts(place) == (3, 0, {"refused": 1}, {"dead_letter_purged": 2})
+    code, output, _ = place.call("dead-letters", "purge", "3")
+    assert (code, output) == (0, "1 dead letters purged\n")
+
+
+def test_purging_everything_has_to_be_meant(place):
+    """Where nobody can be asked, `--yes` says that it is."""
+    place.fill([letter()])
+    code, _, errors = place.call("dead-letters", "purge")
+    assert code == 2
+    assert errors == "to purge every dead letter, 1 dead letters (1 unknown_intake), say --yes\n"
+    assert accounts(place)[2] == {"unknown_intake": 1}
+    assert place.call("dead-letters", "purge", "--yes")[0] == 0
+    assert accounts(place)[2] == {}
+
+
+@pytest.mark.parametrize(("reply", "code"), [("n", 1), ("y", 0)])
+def test_on_a_terminal_one_is_asked(place, monkeypatch, reply, code):
+    monkeypatch.setattr(dead_letters, "_is_interactive", lambda: True)
+    place.fill([letter()])
+    assert place.call("dead-letters", "purge", data=f"{reply}\n")[0] == code
+    assert accounts(place)[2] == ({"unknown_intake": 1} if code else {})
+
+
+def test_bury_without_a_daemon_is_done_at_once(place):
+    """Each event becomes a dead letter."""
+    place.fill([], [batch("gone"), batch("siem"), batch("gone")])
+    code, output, _ = place.call("dead-letters", "bury", "--sink", "gone")
+    assert (code, output) == (0, "4 events of gone buried\n")
+    assert accounts(place) == (6, 2, {"buried": 4}, {})
+    shown = place.objects("dead-letters", "show", "--reason", "buried")
+    assert {item["raw"] for item in shown} == {"a", "b"}
+    assert shown[0]["event"] == {"message": "a"}
+
+
+def test_bury_of_every_sink_that_is_gone_has_to_be_meant(place):
+    place.fill([], [batch("gone"), batch("siem"), batch("lost")])
+    code, _, errors = place.call("dead-letters", "bury")
+    assert code == 2
+    assert "(2 for gone, 2 for lost), say --yes" in errors
+    code, output, _ = place.call("dead-letters", "bury", "--yes")
+    assert (code, output) == (0, "2 events of gone buried\n2 events of lost buried\n")
+    code, output, _ = place.call("dead-letters", "bury")
+    assert (code, output) == (
+        0,
+        "events to be buried: none, no sink that events wait for is gone\n",
+    )
+
+
+@pytest.mark.parametrize(
+    ("sink", "code", "problem"),
+    [
+        ("siem", 2, "sink 'siem' is configured, so that its events are delivered"),
+        ("gnoe", 1, "nothing waits for a sink 'gnoe'; gone are gone"),
+    ],
+)
+def test_bury_of_another_sink_is_refused(place, sink, code, problem):
+    place.fill([], [batch("gone")])
+    found, _, errors = place.call("dead-letters", "bury", "--sink", sink)
+    assert found == code
+    assert problem in errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "left"),
+    [
+        (("replay",), ("replay", {"last": 1})),
+        (("purge", "--yes"), ("purge", {"last": 1})),
+        (("bury", "--sink", "gone"), ("bury", {"sink": "gone"})),
+    ],
+)
+def test_beside_a_daemon_it_is_left_to_the_daemon(place, arguments, left):
+    """Who does not want to wait need not."""
+    place.fill([letter()], [batch("gone")])
+    lock = files.Lock(place.spool)
+    code, output, _ = place.call("dead-letters", *arguments, "--no-wait")
+    lock.release()
+    assert code == 0
+    assert output.startswith("left to the daemon as request 1")
+    assert waiting(place) == [left]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answered", "expected"),
+    [
+        (["replay"], ("done", {"replayed": 1, "kept": 0}), (0, "1 dead letters replayed\n", "")),
+        (
+            ["replay"],
+            ("done", {"replayed": 0, "kept": 1}),
+            (1, "0 dead letters replayed\n", STAYS),
+        ),
+        (
+            ["replay"],
+            ("failed", {"replayed": 1, "problem": "why"}),
+            (1, "1 dead letters replayed\n", "why\n"),
+        ),
+        (["purge", "1"], ("done", {"purged": {"x": 1}}), (0, "1 dead letters purged\n", "")),
+        (["purge", "1"], ("failed", {"problem": "why"}), (1, "", "why\n")),
+        (["bury", "--sink", "gone"], ("done", {"buried": 2}), (0, "2 events of gone buried\n", "")),
+        (["bury", "--sink", "gone"], ("failed", {"problem": "why"}), (1, "", "why\n")),
+    ],
+)
+def test_the_answer_of_the_daemon_is_told(place, monkeypatch, arguments, answered, expected):
+    """The exit code says whether all of it was done."""
+    place.fill([letter()], [batch("gone")])
+    lock = files.Lock(place.spool)
+
+    request = requests.Request(1, 0.0, "uid 0", "", {}, *answered)
+    monkeypatch.setattr(access, "answered", lambda *_: request)
+    assert place.call("dead-letters", *arguments) == expected
+    lock.release()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2h", 1_000_000.0 - 7200),
+        ("1970-01-01T01:00:00", 3600.0),
+        ("1970-01-01T01:00:00+01:00", 0.0),
+        ("1970-01-02", 86400.0),
+    ],
+)
+def test_since_is_a_duration_or_a_time(monkeypatch, text, expected):
+    """In UTC where it names no zone."""
+    monkeypatch.setattr("collector.commands.dead_letters.time.time", lambda: 1_000_000.0)
+    assert dead_letters.moment(text) == expected
+
+
+def test_since_that_is_neither_is_refused(place):
+    with pytest.raises(typer.BadParameter):
+        dead_letters.moment("yesterday")
+    place.fill()
+    code, _, errors = place.call("dead-letters", "list", "--since", "yesterday")
+    assert code == 2
+    assert "is neither a duration" in errors
+
+
+def test_since_leaves_out_what_was_set_aside_before(place):
+    place.fill([letter()])
+    kept = datetime.fromtimestamp(1_000_000_000, UTC)
+    assert place.objects("dead-letters", "list", "--since", kept.isoformat()) != []
+    after = kept.replace(second=kept.second + 1)
+    assert place.objects("dead-letters", "list", "--since", after.isoformat()) == []
