@@ -7,9 +7,7 @@ usage or configuration.
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
-import socket
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -22,12 +20,13 @@ import structlog
 import typer
 from rich.console import Console
 
-from collector import __version__, embedded, logs, samples, sending, streams
+from collector import __version__, embedded, logs, streams
 from collector import config as settings
-from collector.commands import access, backlog, dead_letters
+from collector.commands import backlog, dead_letters
 from collector.commands import spool as spool_commands
-from collector.commands.access import fail
+from collector.commands.access import ConfigOption, fail
 from collector.commands.drill import drill
+from collector.commands.send import send
 from collector.describe import reference, tables
 from collector.describe.explanation import explain as explain_message
 from collector.describe.fields import list_fields
@@ -50,7 +49,7 @@ from collector.syslog.framing import Framer, trim_datagram
 from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 app = typer.Typer(
     name="collector",
@@ -62,8 +61,7 @@ app = typer.Typer(
 
 _PARSER_NAMES = ", ".join(PARSERS)
 READ_BYTES = 64 * 1024
-ROUTING = settings.RoutingSettings()
-KEY_NAME = KeyName(ROUTING.structured_data_id, ROUTING.parameter)
+KEY_NAME = KeyName()
 
 
 if TYPE_CHECKING:
@@ -81,21 +79,6 @@ class FieldsFormat(StrEnum):
     elasticsearch = "elasticsearch"
 
 
-class Vendor(StrEnum):
-    """Whose sample events are sent."""
-
-    cybereason = "cybereason"
-    harfanglab = "harfanglab"
-    all = "all"
-
-
-class Transport(StrEnum):
-    """How events are sent."""
-
-    udp = "udp"
-    tcp = "tcp"
-
-
 InputFile = Annotated[
     Path | None,
     typer.Argument(metavar="FILE", help="Input; stdin if not given.", exists=True, dir_okay=False),
@@ -109,25 +92,6 @@ ProfileOption = Annotated[
     typer.Option(
         "--profile",
         help="Shape of the events: as the integration documentation has it, or as current ECS.",
-    ),
-]
-Payloads = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="FILE",
-        help="Payloads, one a line; samples if not given.",
-        exists=True,
-        dir_okay=False,
-    ),
-]
-RunConfigFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="FILE",
-        envvar="COLLECTOR_CONFIG",
-        help="Configuration file; without one the embedded default is used.",
     ),
 ]
 ConfigFile = Annotated[
@@ -177,15 +141,16 @@ def options(
         ),
     ] = False,
 ) -> None:
-    """Receive EDR events over syslog, normalize them to ECS, forward them over HTTP."""
+    """Receive EDR events over syslog, normalize them to ECS, forward them over HTTP.
+
+    Begin with `collector run`, and `collector send` from a second terminal.
+    """
 
 
 @app.command()
-def run(
-    config: RunConfigFile = None,
-) -> None:
+def run(config: ConfigOption = None) -> None:
     """Run the daemon until SIGTERM or SIGINT."""
-    from collector import service  # noqa: PLC0415 - the other commands do not need its libraries
+    from collector import process, service  # noqa: PLC0415 - others need not its libraries
 
     try:
         if config is None:
@@ -206,7 +171,7 @@ def run(
             typer.echo(embedded.what_next(running.admin_address, sys.argv[0]), err=True)
 
     try:
-        code = service.run(service.serve(loaded, started))
+        code = process.run(process.serve(loaded, started))
     except service.StartError as error:
         fail(str(error), 1)
     raise typer.Exit(code)
@@ -333,60 +298,7 @@ def cef_(file: InputFile = None) -> None:
 
 
 @app.command()
-def send(
-    *,
-    to: Annotated[str, typer.Option(metavar="HOST:PORT", help="The collector.")] = "127.0.0.1:5514",
-    transport: Annotated[Transport, typer.Option(help="tcp is octet-counted.")] = Transport.tcp,
-    vendor: Annotated[Vendor, typer.Option(help="Whose events are sent.")] = Vendor.all,
-    count: Annotated[
-        int | None, typer.Option(min=1, help="Messages in all; each sample once if not given.")
-    ] = None,
-    rate: Annotated[float | None, typer.Option(min=0.001, help="Messages per second.")] = None,
-    key: Annotated[
-        str | None,
-        typer.Option(
-            help="Intake key; if not given, the one of the vendor in CYBEREASON_INTAKE_KEY, "
-            "HARFANGLAB_INTAKE_KEY or ./collector-data/keys.yaml, else none is sent."
-        ),
-    ] = None,
-    file: Payloads = None,
-) -> None:
-    """Send sample events, or the payloads of FILE (one a line), with a progress bar."""
-    host, port = _host_and_port(to)
-    outgoing = _outgoing(vendor, key, file)
-    if not outgoing:
-        fail("nothing to send: the input is empty", 1)
-    total = count or len(outgoing)
-    octets = 0
-    with access.progress() as progress:
-        task = progress.add_task("sending", total=total)
-
-        def sent(size: int) -> None:
-            nonlocal octets
-            octets += size
-            progress.advance(task)
-
-        try:
-            sending.send(
-                itertools.islice(_messages(outgoing), total),
-                host=host,
-                port=port,
-                transport=transport.value,
-                rate=rate,
-                sent=sent,
-            )
-        except OSError as error:
-            progress.stop()
-            fail(f"cannot send to {to}: {error.strerror or error}", 1)
-        except UnicodeError:
-            progress.stop()
-            fail(f"--to {to!r}: {host!r} is no host name", 2)
-    keyless = "" if all(item.key for item in outgoing) else ", without an intake key"
-    typer.echo(f"sent {total} messages, {octets} octets, to {to} over {transport}{keyless}")
-
-
-@app.command()
-def drift(config: RunConfigFile = None) -> None:
+def drift(config: ConfigOption = None) -> None:
     """List what the running daemon has seen of its senders that their parsers do not know."""
     from collector.admin import client  # noqa: PLC0415 - the other commands do without aiohttp
     from collector.describe import drift_report  # noqa: PLC0415 - as is the client
@@ -409,6 +321,7 @@ def schema() -> None:
     streams.write(orjson.dumps(settings.schema(), option=orjson.OPT_INDENT_2))
 
 
+app.command()(send)
 app.command()(drill)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(spool_commands.app, name="spool")
@@ -441,42 +354,3 @@ def _header_fields(found: message.Message) -> dict[str, Any]:
         "structured_data": found.structured_data,
         "message": found.message,
     }
-
-
-def _host_and_port(to: str) -> tuple[str, int]:
-    host, _, port = to.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
-        fail(f"--to {to!r}: not HOST:PORT, as in 127.0.0.1:5514 or [::1]:5514", 2)
-    return host.removeprefix("[").removesuffix("]"), int(port)
-
-
-def _outgoing(vendor: Vendor, key: str | None, file: Path | None) -> list[sending.Outgoing]:
-    """Return what is to be sent: the payloads of the file, else the samples of the vendor."""
-    vendors = [Vendor.cybereason, Vendor.harfanglab] if vendor is Vendor.all else [vendor]
-    keys = {name: key or embedded.known_key(name, os.environ) for name in vendors}
-    if file is not None:
-        name = vendors[0]
-        if len(vendors) > 1 and key is None:
-            fail("with FILE, say whose events they are: --vendor, or the --key itself", 2)
-        return [
-            sending.Outgoing(name, line.decode("utf-8", "replace"), keys[name])
-            for line in streams.lines(file)
-        ]
-    return [
-        sending.Outgoing(name, sample.raw, keys[name])
-        for name in vendors
-        for sample in samples.load(name)
-    ]
-
-
-def _messages(outgoing: list[sending.Outgoing]) -> Iterator[bytes]:
-    """Yield messages without end, each with the time at which it is asked for."""
-    hostname = socket.gethostname() or "-"
-    for item in itertools.cycle(outgoing):
-        yield sending.message(
-            item,
-            now=datetime.now(UTC),
-            hostname=hostname,
-            sd_id=ROUTING.structured_data_id,
-            parameter=ROUTING.parameter,
-        )

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # Reasons are exported from the start, so that the first of a kind is an increase from 0.
-REJECTED = ("incomplete_frame", "oversize", "source_not_allowed", "unknown_intake")
+REJECTED = ("oversize", "source_not_allowed", "unknown_intake")
 CONNECTIONS_REJECTED = (
     "frame_timeout",
     "idle_timeout",
@@ -234,7 +234,7 @@ class MetricsCollector(Collector):
         )
         yield _counter(
             "parse_errors",
-            "Messages that became a pipeline_error event, by reason.",
+            "Messages that their parser does not read, by reason.",
             ("intake", "reason"),
             _by_reason((item.name, item.parse_errors) for item in intakes),
         )

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-import resource
 import secrets
-import signal
 import sqlite3
 import time
 from contextlib import suppress
@@ -15,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import structlog
-import uvloop
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from pydantic import SecretStr
 
 from collector import __version__, drift
 from collector.admin.inbox import SECRET_HEADER, Inbox
 from collector.admin.server import AdminServer
+from collector.admin.status import intake_status, listener_status, sink_status
 from collector.batching import Batcher
 from collector.dead_letters import Office
 from collector.events import filters
@@ -55,12 +53,10 @@ from collector.spool.store import NewerVersionError
 from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Coroutine
+    from collections.abc import Collection
 
-    from collector.config import Config, IntakeSettings, ListenerSettings, SinkSettings
+    from collector.config import Config, IntakeSettings, SinkSettings
     from collector.sinks.formats import Format
-
-PROGRESS_SECONDS = 0.5
 
 log = structlog.get_logger(__name__)
 
@@ -150,55 +146,33 @@ class Service:
             "ready": self.ready(),
             "degraded": self.degraded(),
             "ledger": stats.ledger.as_dict(),
-            "listeners": [self._listener_status(item) for item in self._config.listeners],
-            "intakes": [
-                {
-                    "name": item.name,
-                    "events": {"ok": item.ok, "pipeline_error": item.pipeline_error},
-                    "parse_errors": dict(item.parse_errors),
-                    "repaired": dict(item.repaired),
-                }
-                for item in stats.intakes.values()
+            "listeners": [
+                listener_status(item, stats.listeners[item.name], self._address_of(item.name))
+                for item in self._config.listeners
             ],
-            "sinks": [self._sink_status(sink) for sink in self._sinks],
+            "intakes": [intake_status(item) for item in stats.intakes.values()],
+            "sinks": [
+                sink_status(sink, stats.sinks[sink.name], self._spool.backlog(sink.name))
+                for sink in self._sinks
+            ],
             "spool": {"type": self._config.spool.type, **self._spool.status()},
             "drift": drift.status(self._watches.values()),
         }
 
-    def _listener_status(self, settings: ListenerSettings) -> dict[str, Any]:
-        item = self.stats.listeners[settings.name]
-        listener = self.listeners.get(settings.name)
-        host, port = listener.address if listener else (settings.host, settings.port)
-        return {
-            "name": item.name,
-            "transport": settings.transport,
-            "host": host,
-            "port": port,
-            "messages": item.messages,
-            "rejected": dict(item.rejected),
-            "truncated": item.truncated,
-            "connections": item.connections,
-            "connections_rejected": dict(item.connections_rejected),
-            "kernel_drops": item.kernel_drops(),
-        }
+    def _address_of(self, name: str) -> tuple[str, int] | None:
+        """Return where a listener listens; None if it does not."""
+        listener = self.listeners.get(name)
+        return None if listener is None else listener.address
 
-    def _sink_status(self, sink: HttpSink) -> dict[str, Any]:
-        item = self.stats.sinks[sink.name]
-        backlog = self._spool.backlog(sink.name)
-        return {
-            "name": sink.name,
-            "up": sink.health.up,
-            "problem": sink.problem,
-            "delivered": item.delivered,
-            "failure_store": item.failure_store,
-            "requests": dict(item.requests),
-            "in_flight": item.in_flight,
-            "waiting": {
-                "events": backlog.events,
-                "octets": backlog.octets,
-                "oldest_seconds": round(backlog.oldest_seconds, 3),
-            },
-        }
+    # What a drain asks.
+
+    async def emptied(self) -> None:
+        """Wait until nothing waits for any sink that is configured."""
+        await self._spool.emptied()
+
+    def waiting(self) -> int:
+        """Return how many copies wait for sinks that are configured."""
+        return sum(self._spool.backlog(sink.name).events for sink in self._config.sinks)
 
     # Life.
 
@@ -212,7 +186,6 @@ class Service:
             StartError: an address cannot be bound, or a secret file that could be read a moment ago
             no longer can; what had been started is stopped again.
         """
-        raise_file_limit()
         await self._start_spool()
         try:
             await self._start_admin()
@@ -460,98 +433,6 @@ class Service:
             await session.close()
         await self._close_spool()
         await self._admin.stop()
-
-    async def emptied(self) -> None:
-        """Wait until nothing waits for any sink that is configured."""
-        await self._spool.emptied()
-
-    def waiting(self) -> int:
-        """Return how many copies wait for sinks that are configured."""
-        return sum(self._spool.backlog(sink.name).events for sink in self._config.sinks)
-
-
-async def serve(config: Config, started: Callable[[Service], None] = lambda _: None) -> int:
-    """Run a daemon until a signal asks it to stop.
-
-    The first SIGTERM or SIGINT winds down within the grace period, the second ends at once.
-
-    Args:
-        config: the settings.
-        started: called once everything listens.
-
-    Returns:
-        The exit code: 0, or 1 when a second signal cut the winding down short or delivery broke.
-
-    Raises:
-        StartError: the daemon cannot start.
-    """
-    service = Service(config)
-    _on_signal(service.stop_asked.set)
-    await service.start()
-    started(service)
-    await service.stop_asked.wait()
-    return await _stopped(service)
-
-
-async def drain(config: Config, progress: Callable[[int], None]) -> int:
-    """Deliver what waits without listening, until nothing does or a signal asks for a stop.
-
-    Args:
-        config: the settings.
-        progress: called now and then with how many copies wait.
-
-    Returns:
-        The exit code: 0 when nothing waits, else 1.
-
-    Raises:
-        StartError: the spool cannot be used, as while the daemon runs.
-    """
-    service = Service(config)
-    _on_signal(service.stop_asked.set)
-    await service.start(listen=False)
-    ends = [asyncio.ensure_future(end) for end in (service.emptied(), service.stop_asked.wait())]
-    done: set[asyncio.Future[Any]] = set()
-    while not done:
-        progress(service.waiting())
-        done, _ = await asyncio.wait(
-            ends, timeout=PROGRESS_SECONDS, return_when=asyncio.FIRST_COMPLETED
-        )
-    for end in ends:
-        end.cancel()
-    code = await _stopped(service)
-    progress(service.waiting())
-    return int(code != 0 or service.waiting() > 0)
-
-
-async def _stopped(service: Service) -> int:
-    """Stop a service, at once if another signal comes; return the exit code."""
-    stopping = asyncio.ensure_future(service.stop())
-    _on_signal(stopping.cancel)
-    try:
-        await stopping
-    except asyncio.CancelledError:
-        return 1
-    return int(service.failed)
-
-
-def _on_signal(callback: Callable[[], object]) -> None:
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, callback)
-
-
-def run(daemon: Coroutine[Any, Any, int]) -> int:
-    """Run `serve` or `drain` on a loop of its own; return the exit code."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(daemon)
-
-
-def raise_file_limit() -> None:
-    """Allow as many open files as the system lets us have: each connection is one."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _cannot_bind(host: str, port: int, error: OSError) -> str:

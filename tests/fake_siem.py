@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import zstandard
 from aiohttp import web
+
+from tests.http_server import HttpServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,8 +28,8 @@ _UNPACK = {
 }
 
 
-class FakeSiem:
-    """Serves on a port of its own while used as an asynchronous context manager.
+class FakeSiem(HttpServer):
+    """Carries out requests as a kind of SIEM does, or answers as it is told.
 
     Attributes:
         before: answers a request, of which it gets the number from 1, without carrying it out;
@@ -40,33 +41,15 @@ class FakeSiem:
         paths: the path and query of every request.
     """
 
+    auto_decompress = False
+
     def __init__(self) -> None:
+        super().__init__()
         self.before: Callable[[int], Answer | None] = lambda _: None
         self.after: Callable[[int], Answer | None] = lambda _: None
         self.bodies: list[bytes] = []
         self.headers: list[Any] = []
         self.paths: list[str] = []
-        self._changed = asyncio.Event()
-
-    async def __aenter__(self) -> Self:
-        application = web.Application(client_max_size=64 * 1024 * 1024)
-        application.add_routes([web.post("/{path:.*}", self._post)])
-        self._runner = web.AppRunner(application, access_log=None, auto_decompress=False)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.port = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
-
-    async def wait_until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
-        """Wait for a condition that can change with a request."""
-        async with asyncio.timeout(seconds):
-            while not condition():
-                self._changed.clear()
-                await self._changed.wait()
 
     async def _post(self, request: web.Request) -> web.Response:
         body = _UNPACK[request.headers.get("Content-Encoding")](await request.read())
@@ -79,7 +62,7 @@ class FakeSiem:
             carried_out = self._take(request, body)
             replaced = self.after(number)
             answer = carried_out if replaced is None else replaced
-        self._changed.set()
+        self._tell()
         if answer == NO_ANSWER and request.transport is not None:
             request.transport.abort()
         return web.Response(status=answer or 500) if isinstance(answer, int) else answer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,6 +13,7 @@ from collector.spool import Batch, Letter
 from collector.spool.files import DATABASE
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -47,20 +48,37 @@ def letter_of(number: int = 1, reason: str = "refused", **changes: Any) -> Lette
 def stored_ledger(directory: Path) -> Ledger:
     """Return the ledger that the next process would begin with, if this one were killed now."""
     ledger = Ledger()
-    with closing(sqlite3.connect(directory / DATABASE)) as connection:
-        connection.execute("BEGIN")
-        row = connection.execute("SELECT value FROM meta WHERE name = 'accounts'").fetchone()
-        if row is not None:
-            ledger.restore(orjson.loads(row[0]))
+    with _reading(directory) as connection:
+        ledger.restore(_accounts(connection))
         ledger.spooled = connection.execute("SELECT sum(events) FROM batch").fetchone()[0] or 0
         letters = connection.execute("SELECT reason, count(*) FROM letter GROUP BY reason")
         ledger.dead_lettered.update(dict(letters.fetchall()))
     return ledger
 
 
-def stored_numbers(directory: Path) -> list[int]:
-    """Return the events that a spool file holds, in the order in which they would be delivered."""
+def stored_accounts(directory: Path) -> dict[str, Any]:
+    """Return the accounts that a spool file holds; empty if it is new."""
+    with _reading(directory) as connection:
+        return _accounts(connection)
+
+
+def stored_lines(directory: Path) -> list[bytes]:
+    """Return the lines of all batches in a spool file, in the order of delivery to each sink."""
     query = "SELECT body FROM batch ORDER BY sink, place, offset"
-    with closing(sqlite3.connect(directory / DATABASE)) as connection:
+    with _reading(directory) as connection:
         bodies = connection.execute(query).fetchall()
-    return [int(line) for (body,) in bodies for line in body.split(b"\n")]
+    return [line for (body,) in bodies for line in body.splitlines()]
+
+
+@contextmanager
+def _reading(directory: Path) -> Iterator[sqlite3.Connection]:
+    """Open a spool file so that nothing is changed, its write-ahead log included."""
+    path = directory / DATABASE
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        connection.execute("BEGIN")
+        yield connection
+
+
+def _accounts(connection: sqlite3.Connection) -> dict[str, Any]:
+    row = connection.execute("SELECT value FROM meta WHERE name = 'accounts'").fetchone()
+    return {} if row is None else orjson.loads(row[0])

@@ -1,4 +1,4 @@
-"""What commands need of the spool: its settings, its file, and whether a daemon uses it.
+"""What commands share: options, settings, and the spool's file beside the daemon that may use it.
 
 A command that cannot go on ends here, with a message and the exit code.
 """
@@ -11,7 +11,7 @@ import sqlite3
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -38,8 +38,14 @@ ConfigOption = Annotated[
         "-c",
         metavar="FILE",
         envvar="COLLECTOR_CONFIG",
-        help="Configuration file of the daemon; without one that of the embedded default.",
+        help="Configuration file; without one it is the embedded default.",
     ),
+]
+
+
+Form = Literal["text", "json"]
+FormOption = Annotated[
+    Form, typer.Option("--format", help="text for people; json, an object per line, for programs.")
 ]
 
 

@@ -10,7 +10,6 @@ import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import orjson
@@ -19,11 +18,12 @@ from rich.console import Console
 
 from collector import streams
 from collector.commands import access
-from collector.commands.access import ConfigOption, fail
+from collector.commands.access import ConfigOption, Form, FormOption, fail
 from collector.dead_letters import buried_letters
 from collector.describe import letter_report
 from collector.settings.secret_files import SecretFileError
 from collector.settings.units import parse_duration
+from collector.sinks.encoders import DAMAGE
 from collector.spool import files, letters
 from collector.spool.letters import Choice
 from collector.spool.store import Group
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from collector.config import Config
     from collector.describe.letter_report import Mask
+    from collector.spool import Batch, Letter
     from collector.spool.store import Store
 
 # Octets of batches that are buried in one transaction.
@@ -44,13 +45,6 @@ app = typer.Typer(
     no_args_is_help=True,
     help="List, show, replay, purge and bury what could not be processed or delivered.",
 )
-
-
-class Form(StrEnum):
-    """How dead letters are written."""
-
-    text = "text"
-    json = "json"
 
 
 def moment(text: str) -> float:
@@ -92,9 +86,6 @@ Since = Annotated[
         help="Only those set aside since: 2h ago, or a time (UTC if it names no zone).",
     ),
 ]
-FormOption = Annotated[
-    Form, typer.Option("--format", help="text for people; json: an object per line.")
-]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
 NoWait = Annotated[bool, typer.Option("--no-wait", help="Leave it to the daemon and go.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, whatever it concerns.")]
@@ -108,13 +99,13 @@ def list_(
     intake: Intake = None,
     sink: Sink = None,
     since: Since = None,
-    form: FormOption = Form.text,
+    form: FormOption = "text",
 ) -> None:
     """List dead letters by reason, intake and sink."""
     directory = access.directory_of(access.load(config))
     with access.opened(directory) as store:
         kinds = letters.summary(store.connection, Choice(reason, intake, sink, since))
-    if form is Form.json:
+    if form == "json":
         for kind in kinds:
             streams.write(orjson.dumps(letter_report.kind_object(kind)))
     elif kinds:
@@ -133,7 +124,7 @@ def show(
     sink: Sink = None,
     since: Since = None,
     limit: Annotated[int, typer.Option(min=1, help="How many at most, the oldest first.")] = 20,
-    form: FormOption = Form.text,
+    form: FormOption = "text",
 ) -> None:
     """Show dead letters whole, with what is known of them; intake keys are masked."""
     loaded = access.load(config)
@@ -300,12 +291,20 @@ def _bury(store: Store, sink: str, total: int) -> int:
     with access.progress() as bar:
         task = bar.add_task(f"burying {sink}", total=total)
         while batches := store.fetch(sink, 0, BURIED_AT_ONCE):
-            made = [letter for batch in batches for letter in buried_letters(batch)]
+            made = [letter for batch in batches for letter in _letters(batch)]
             numbers = [batch.number for batch in batches]
             store.commit(Group(removed=numbers, letters=made, accounts=store.accounts()))
             buried += len(made)
             bar.advance(task, len(made))
     return buried
+
+
+def _letters(batch: Batch) -> list[Letter]:
+    try:
+        return buried_letters(batch)
+    except DAMAGE as error:
+        problem = f"batch {batch.number}, for {batch.sink}, cannot be read: {error!r}"
+        fail(f"{problem}; `collector spool verify` says what can be", 1)
 
 
 def _choice(
@@ -331,7 +330,7 @@ def _show(store: Store, choice: Choice, most: int, mask: Mask, form: Form) -> se
     after = 0
     while found := store.choose_letters(choice, after, most - len(shown)):
         for letter in found:
-            if form is Form.json:
+            if form == "json":
                 streams.write(orjson.dumps(letter_report.as_object(letter, mask)))
             else:
                 typer.echo("\n".join(letter_report.lines(letter, mask)))

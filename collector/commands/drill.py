@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import orjson
 import typer
@@ -15,6 +14,7 @@ from rich.text import Text
 
 from collector import streams
 from collector.commands.access import ConfigOption, fail
+from collector.config import Transport
 from collector.settings.problems import ConfigError
 from collector.settings.units import parse_duration
 
@@ -24,24 +24,12 @@ if TYPE_CHECKING:
     from collector.drill.course import Glance
     from collector.drill.verdict import Verdict
 
+TransportOption = Annotated[Transport, typer.Option(help="How they are sent.")]
+
 MAX_SECONDS = 86_400.0
 
 # As a shell has it for a command that SIGINT ended.
 INTERRUPTED = 130
-
-
-class Form(StrEnum):
-    """How the verdict is written."""
-
-    table = "table"
-    json = "json"
-
-
-class Transport(StrEnum):
-    """How messages are sent to the private daemon."""
-
-    udp = "udp"
-    tcp = "tcp"
 
 
 def drill(
@@ -59,7 +47,7 @@ def drill(
         str, typer.Option("--for", metavar="DURATION", help="How long it fails.")
     ] = "60s",
     rate: Annotated[float, typer.Option(min=0.1, help="Messages per second.")] = 200.0,
-    transport: Annotated[Transport, typer.Option(help="How they are sent.")] = Transport.tcp,
+    transport: TransportOption = "tcp",
     kill: Annotated[
         bool,
         typer.Option("--kill", help="Kill the daemon (SIGKILL) amid the fault and start it again."),
@@ -68,8 +56,9 @@ def drill(
         str, typer.Option(metavar="DURATION", help="How long everything may take to arrive.")
     ] = "5m",
     form: Annotated[
-        Form, typer.Option("--format", help="How the verdict is written to stdout.")
-    ] = Form.table,
+        Literal["table", "json"],
+        typer.Option("--format", help="How the verdict is written to stdout."),
+    ] = "table",
 ) -> None:
     """Try out an outage: a private daemon with your settings, a private sink that fails.
 
@@ -88,7 +77,7 @@ def drill(
         fault=fault,
         fault_seconds=_seconds("--for", lasting),
         rate=rate,
-        transport=transport.value,
+        transport=transport,
         kill=kill,
         patience_seconds=_seconds("--patience", patience),
     )
@@ -106,7 +95,7 @@ def drill(
         fail(str(error), 1)
     except KeyboardInterrupt:
         fail("interrupted; the private daemon and its files are gone", INTERRUPTED)
-    if form is Form.json:
+    if form == "json":
         streams.write(orjson.dumps(verdict.as_dict(), option=orjson.OPT_INDENT_2))
     else:
         show(verdict, Console(highlight=False))

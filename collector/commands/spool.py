@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 import typer
@@ -11,7 +10,7 @@ from rich.console import Console
 
 from collector import logs, streams
 from collector.commands import access
-from collector.commands.access import ConfigOption, fail
+from collector.commands.access import ConfigOption, FormOption, fail
 from collector.describe import spool_report
 from collector.ledger import Ledger
 from collector.spool import files, letters
@@ -23,21 +22,11 @@ if TYPE_CHECKING:
     from collector.config import Config
     from collector.spool.store import Store
 
-app = typer.Typer(no_args_is_help=True, help="Look at the spool: what waits, and its files.")
-
-
-class Form(StrEnum):
-    """How the state of a spool is written."""
-
-    text = "text"
-    json = "json"
-
-
-FormOption = Annotated[Form, typer.Option("--format", help="text for people; json for programs.")]
+app = typer.Typer(no_args_is_help=True, help="Look at what waits and at its files; deliver it.")
 
 
 @app.command()
-def status(config: ConfigOption = None, form: FormOption = Form.text) -> None:
+def status(config: ConfigOption = None, form: FormOption = "text") -> None:
     """Say what waits, for whom and since when; beside a running daemon or without one.
 
     The accounts are those of the file: what a daemon has in memory alone is not among them.
@@ -46,14 +35,14 @@ def status(config: ConfigOption = None, form: FormOption = Form.text) -> None:
     directory = access.directory_of(loaded)
     with access.opened(directory) as store:
         found = _status(loaded, directory, store)
-    if form is Form.json:
+    if form == "json":
         streams.write(orjson.dumps(found, option=orjson.OPT_INDENT_2))
     else:
         spool_report.show_status(found, Console())
 
 
 @app.command()
-def verify(config: ConfigOption = None, form: FormOption = Form.text) -> None:
+def verify(config: ConfigOption = None, form: FormOption = "text") -> None:
     """Read every file of the spool through, damaged ones too, and say what can be read.
 
     Exit code 1 if anything cannot.
@@ -70,7 +59,7 @@ def verify(config: ConfigOption = None, form: FormOption = Form.text) -> None:
         with access.named_errors(path), Console(stderr=True).status(f"reading {path}"):
             findings = verify_file(path)
         is_sound &= findings.is_sound
-        if form is Form.json:
+        if form == "json":
             streams.write(orjson.dumps(spool_report.findings_object(findings)))
         else:
             spool_report.show_findings(findings, console)
@@ -84,7 +73,7 @@ def drain(config: ConfigOption = None) -> None:
     For the last events of a machine that is to go. The daemon must not run. Exit code 1 if events
     still wait in the end.
     """
-    from collector import service  # noqa: PLC0415 - the other commands do not need its libraries
+    from collector import process, service  # noqa: PLC0415 - others need not its libraries
 
     loaded = access.load(config)
     access.directory_of(loaded)
@@ -99,7 +88,7 @@ def drain(config: ConfigOption = None) -> None:
             shown.update(task, total=total, completed=total - waiting)
 
         try:
-            code = service.run(service.drain(loaded, tell))
+            code = process.run(process.drain(loaded, tell))
         except service.StartError as error:
             shown.stop()
             fail(str(error), 1)

@@ -105,8 +105,16 @@ def part(batch: Batch, documents: Sequence[bytes], entries: Iterable[Entry]) -> 
         len(body),
         batch.received,
         pack_entries(entries),
-        place=batch.place,
     )
+
+
+def join(batches: Sequence[Batch]) -> Batch:
+    """Return a batch that holds the documents of several of one form and codec, in order."""
+    documents = [document for batch in batches for document in documents_of(batch)]
+    entries = [entry for batch in batches for entry in unpack(batch.entries)]
+    whole = part(batches[0], documents, entries)
+    whole.received = min(batch.received for batch in batches)
+    return whole
 
 
 def select(batch: Batch, chosen: Iterable[Sequence[int]]) -> list[Batch]:

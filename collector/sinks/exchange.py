@@ -14,9 +14,11 @@ from collector.settings.secret_files import SecretFileError
 from collector.sinks.credentials import mask, request_headers, secrets_of
 from collector.sinks.encoders import COMPRESS, DECOMPRESS
 from collector.sinks.retry import Outcome, Verdict
-from collector.spool.entries import unpack
+from collector.spool.entries import first_intake
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from collector.config import SinkSettings
     from collector.sinks.formats import Format
     from collector.spool import Batch
@@ -82,14 +84,19 @@ class Exchange:
         if not self._form.is_sealed:
             return batch.body
         body = DECOMPRESS[batch.codec](batch.body)
-        intake = unpack(batch.entries)[0].intake
+        intake = first_intake(batch.entries)
         return COMPRESS[batch.codec](self._form.seal(body, intake))
 
     async def post(self, batch: Batch, body: bytes) -> Answer:
-        """Post the body of a batch; whatever happens is an answer."""
-        headers = dict(self._headers)
+        """Post the body of a batch; whatever happens is an answer, fit to be shown."""
+        headers = self._headers
+        code, verdict = await self._post(batch, body, headers)
+        return Answer(code, verdict._replace(problem=self._shown(verdict.problem, headers)))
+
+    async def _post(self, batch: Batch, body: bytes, headers: Mapping[str, str]) -> Answer:
+        """Post the body of a batch; the problem may repeat what is secret."""
         if batch.codec != "none":
-            headers["Content-Encoding"] = batch.codec
+            headers = {**headers, "Content-Encoding": batch.codec}
         try:
             async with self._session.post(
                 self._form.url, data=body, headers=headers, allow_redirects=False
@@ -98,9 +105,9 @@ class Exchange:
         except TimeoutError:
             return _no_answer("timeout", "no answer in time")
         except aiohttp.ClientResponseError as error:  # as text it shows the URL
-            return _no_answer("error", self._shown(f"no HTTP answer: {error.message}"))
+            return _no_answer("error", f"no HTTP answer: {error.message}")
         except (aiohttp.ClientError, OSError) as error:
-            return _no_answer("error", self._shown(f"{type(error).__name__}: {error}"))
+            return _no_answer("error", f"{type(error).__name__}: {error}")
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not cost the batch
             self._reports.error("internal", "request failed, please report it", exc_info=True)
             return _no_answer("error", f"internal error: {type(error).__name__}")
@@ -109,11 +116,18 @@ class Exchange:
         """Return what an answer means; its status stands, however badly its body ends."""
         body = await _body_of(response, self._form.answer_bytes)
         verdict = self._form.read(response.status, response.headers, body, events, time.time())
-        return Answer(str(response.status), verdict._replace(problem=self._shown(verdict.problem)))
+        return Answer(str(response.status), verdict)
 
-    def _shown(self, problem: str) -> str:
-        """Make a problem fit to be shown: no secrets, one line, not too long."""
-        secrets = secrets_of(self._form.url, self._headers)
+    def _shown(self, problem: str, headers: Mapping[str, str]) -> str:
+        """Make a problem fit to be shown: no secrets of the request, one line, not too long.
+
+        Args:
+            problem: what an answer, or a library, said.
+            headers: those of the request; the credentials may have been replaced meanwhile.
+        """
+        if not problem:
+            return ""
+        secrets = secrets_of(self._form.url, headers)
         return " ".join(mask(problem[:SEARCHED_CHARS], secrets).split())[:SHOWN_CHARS]
 
 

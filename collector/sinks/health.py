@@ -14,7 +14,7 @@ from collector.sinks.retry import Outcome
 if TYPE_CHECKING:
     from collector.metrics import SinkStats
     from collector.sinks.exchange import Answer
-    from collector.sinks.retry import Backoff
+    from collector.sinks.retry import Backoff, Verdict
 
 # One failure may be a moment's: only another, of a probe, says that the sink is failing.
 CONFIRMING_FAILURES = 2
@@ -111,7 +111,7 @@ class Health:
 
     def _report(self, answer: Answer, delay: float) -> None:
         """Log a new problem; a sink that comes and goes is not logged each time."""
-        if answer.verdict.outcome is Outcome.RETRY:
+        if _comes_back(answer.verdict):
             report, event = self._reports.warning, "sink failing, its batches wait"
         else:
             report, event = self._reports.error, "sink paused until it accepts a probe"
@@ -120,3 +120,10 @@ class Health:
             event, event, sink=self._stats.name, problem=self.problem, next_try_seconds=seconds
         ):
             self._reported = self.problem
+
+
+def _comes_back(verdict: Verdict) -> bool:
+    """Say whether a sink that has failed so may take everything without anybody's doing."""
+    if verdict.outcome is Outcome.ACCEPTED:
+        return Outcome.PAUSE not in (verdict.items or ())
+    return verdict.outcome is Outcome.RETRY

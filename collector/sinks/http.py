@@ -18,7 +18,7 @@ import structlog
 
 from collector.logs import Reports
 from collector.sinks.concurrency import Limiter
-from collector.sinks.encoders import halve, select
+from collector.sinks.encoders import DAMAGE, halve, join, select
 from collector.sinks.exchange import Exchange
 from collector.sinks.formats import SealError
 from collector.sinks.health import Health
@@ -26,6 +26,7 @@ from collector.sinks.letters import letters_of
 from collector.sinks.recoding import RecodingError
 from collector.sinks.retry import Backoff, Outcome
 from collector.sinks.suspects import Suspects
+from collector.spool.entries import first_intake
 
 if TYPE_CHECKING:
     import random
@@ -52,6 +53,9 @@ GAVE_UP: Final = "gave_up"
 # accepted requests twice as much is tried.
 UNLIMITED = 1 << 62
 GROWTH_INTERVAL = 16
+
+# Small batches that are joined for one request: some milliseconds of work.
+MAX_JOINED = 200
 
 # The longest wait for a failing sink while the daemon stops: a grace period is some seconds.
 HURRIED_SECONDS = 1.0
@@ -179,7 +183,8 @@ class HttpSink:
 
     async def _work(self) -> None:
         while True:
-            upcoming = self._in_form(await self._take())[::-1]
+            taken = self._gathered(await self._take())
+            upcoming = [batch for item in taken for batch in self._in_form(item)][::-1]
             while upcoming:
                 upcoming += await self._deliver(upcoming.pop())
                 upcoming += self._suspects.pop_decidable(self._accepted)[::-1]
@@ -190,6 +195,46 @@ class HttpSink:
             return await self._spool.take(self.name)
         finally:
             self._idle -= 1
+
+    def _gathered(self, batch: Batch) -> list[Batch]:
+        """Return a batch that was taken as one with small ones that are ready behind it.
+
+        Where few events come, batches are closed by time. A sink that takes seconds for each, or
+        was away for long, would never catch up with as many requests.
+        """
+        together = [batch]
+        while len(together) < MAX_JOINED:
+            another = self._spool.take_if(self.name, partial(self._can_join, together))
+            if another is None:
+                break
+            together.append(another)
+        if len(together) == 1:
+            return together
+        try:
+            whole = join(together)
+        except DAMAGE:  # each by itself shows which it is
+            return together
+        self._spool.replace(batch, (whole,))
+        for joined in together[1:]:
+            self._spool.replace(joined, ())
+        return [whole]
+
+    def _can_join(self, together: Sequence[Batch], another: Batch) -> bool:
+        """Say whether a batch can be posted with others, and stands behind them."""
+        first, last, limits = together[0], together[-1], self._settings.batch
+        octets = sum(batch.octets for batch in (*together, another))
+        return (
+            (first.form, first.codec) == (another.form, another.codec)
+            and first.refused_at is None
+            and another.refused_at is None
+            and (last.place, last.offset) < (another.place, another.offset)
+            and sum(batch.events for batch in (*together, another)) <= limits.max_events
+            and octets <= min(limits.max_bytes, self._size_limit)
+            and (
+                not self._form.per_intake
+                or first_intake(first.entries) == first_intake(another.entries)
+            )
+        )
 
     def _in_form(self, batch: Batch) -> list[Batch]:
         """Return a batch in the form in which the sink wants it now; nothing if it must wait."""
@@ -324,6 +369,9 @@ class HttpSink:
         elif self._is_too_old(batch):
             self._give_up(batch, problem)
         else:
+            if self.health.up and self._suspects.stand(self._accepted):
+                # It was under way itself when the other was refused at first.
+                self._fail(answer, attempt, asyncio.get_running_loop().time())
             self._add_suspect(batch, answer)
             if self._is_another_due:
                 self._is_another_due = False

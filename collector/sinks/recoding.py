@@ -126,8 +126,7 @@ def _stand_in(name: str) -> IntakeSettings:
 
 
 def _encoded(batch: Batch, form: Format, codec: str, pairs: Sequence[tuple[bytes, Entry]]) -> Batch:
-    """Return documents as a batch in the place of the one that they come from."""
-    made = encode(
+    return encode(
         [document for document, _ in pairs],
         pack_entries(entry for _, entry in pairs),
         sink=batch.sink,
@@ -135,5 +134,3 @@ def _encoded(batch: Batch, form: Format, codec: str, pairs: Sequence[tuple[bytes
         codec=codec,
         received=min(entry.received for _, entry in pairs),
     )
-    made.place = batch.place
-    return made

@@ -78,5 +78,5 @@ class Suspects:
 
 
 def _arrival(batch: Batch) -> tuple[int, int]:
-    """Return what batches are sorted by: parts of one have its place, and numbers in order."""
-    return batch.place, batch.number
+    """Return what batches are sorted by: parts of one have its place."""
+    return batch.place, batch.offset

@@ -168,11 +168,18 @@ class Spool(Protocol):
     async def take(self, sink: str) -> Batch:
         """Wait for the next batch for `sink`; it stays in the spool until finished or buried."""
 
+    def take_if(self, sink: str, fits: Callable[[Batch], bool]) -> Batch | None:
+        """Return the next batch for `sink` as `take` does, if it is ready and fits."""
+
     def finish(self, batch: Batch, rest: Sequence[Batch] = ()) -> None:
         """Let go of a batch that its sink has accepted, but for `rest`, which counts as taken."""
 
     def replace(self, batch: Batch, parts: Sequence[Batch]) -> None:
-        """Put parts that hold the same events in the place of a batch; they count as taken."""
+        """Put parts in the place of a batch; they count as taken.
+
+        They hold the same events; of batches that are joined, one gets a part that holds the events
+        of all, the others none.
+        """
 
     def postpone(self, batch: Batch) -> None:
         """Put a batch that was taken back, behind others."""

@@ -33,6 +33,7 @@ def build_spool(config: Config, ledger: Ledger) -> MemorySpool | SqliteSpool:
         synchronous=settings.synchronous,
         bounds=Bounds(kept.max_bytes, kept.unknown_intake_max_bytes),
         max_age=kept.max_age,
+        largest_batch=max(sink.batch.max_bytes for sink in config.sinks),
     )
 
 

@@ -49,6 +49,12 @@ def pack_entries(entries: Iterable[Entry]) -> bytes:
     return pack((entry.identifier for entry in listed), runs)
 
 
+def first_intake(packed: bytes) -> str:
+    """Return the intake of the first event of a batch."""
+    runs: list[Run] = orjson.loads(packed.partition(b"\n")[0])
+    return runs[0][1]
+
+
 def unpack(packed: bytes) -> list[Entry]:
     """Return the entries of a batch, in the order of its documents."""
     head, _, octets = packed.partition(b"\n")

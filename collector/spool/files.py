@@ -18,7 +18,8 @@ RESERVE: Final = "reserve"
 DAMAGED: Final = ".damaged-"
 
 # SQLite's own, beside the database: the write-ahead log and its index.
-COMPANIONS: Final = ("-wal", "-shm")
+LOG_SUFFIX: Final = "-wal"
+COMPANIONS: Final = (LOG_SUFFIX, "-shm")
 
 
 class LockedError(Exception):
@@ -73,13 +74,26 @@ class Reserve:
         self._path = directory / RESERVE
         self._octets = octets
 
-    def keep(self) -> bool:
-        """Make sure that the room is there, unless it would be the last; say whether it is."""
+    def keep(self, reusable: int = 0) -> bool:
+        """Make sure that the room is there, and as much again beside it; say whether it is.
+
+        Args:
+            reusable: octets of other files that can be written without making them longer.
+        """
+        is_kept = self._is_kept()
+        free = free_octets(self._path.parent)
+        if free is not None and free + is_kept * self._octets + reusable < 2 * self._octets:
+            return False
+        return is_kept or self._allocate()
+
+    def _is_kept(self) -> bool:
         try:
-            if self._path.exists() and self._path.stat().st_size == self._octets:
-                return True
-            if not self._has_free(2 * self._octets):
-                return False
+            return self._path.stat().st_size == self._octets
+        except OSError:
+            return False
+
+    def _allocate(self) -> bool:
+        try:
             file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
                 os.ftruncate(file, 0)
@@ -90,14 +104,6 @@ class Reserve:
             self.release()
             return False
         return True
-
-    def has_margin(self) -> bool:
-        """Say whether the disk has as much room again."""
-        return self._has_free(self._octets)
-
-    def _has_free(self, octets: int) -> bool:
-        free = free_octets(self._path.parent)
-        return free is None or free >= octets
 
     def release(self) -> None:
         """Give the room to whoever needs it."""
@@ -122,6 +128,12 @@ def quarantine(database: Path) -> Path:
         with suppress(FileNotFoundError):
             database.with_name(database.name + suffix).rename(place.with_name(place.name + suffix))
     return place
+
+
+def remove_companions(database: Path) -> None:
+    """Delete what SQLite left beside a database that is no longer there."""
+    for suffix in COMPANIONS:
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
 
 
 def databases(directory: Path) -> list[Path]:

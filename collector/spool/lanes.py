@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,18 @@ if TYPE_CHECKING:
 RESUME_SHARE = 7 / 8
 
 log = structlog.get_logger(__name__)
+
+
+class Ready(asyncio.Queue[Batch]):
+    """Batches that are next, in order; the first can be looked at."""
+
+    def _init(self, maxsize: int) -> None:
+        del maxsize
+        self._queue: deque[Batch] = deque()
+
+    def get_if(self, fits: Callable[[Batch], bool]) -> Batch | None:
+        """Take the first batch if there is one and it fits."""
+        return self.get_nowait() if self._queue and fits(self._queue[0]) else None
 
 
 @dataclass(slots=True)
@@ -46,7 +59,7 @@ class Lane:
     sink: str
     share: Share
     gate: Gate = field(default_factory=Gate)
-    ready: asyncio.Queue[Batch] = field(default_factory=asyncio.Queue)
+    ready: Ready = field(default_factory=Ready)
     held: dict[int, Batch] = field(default_factory=dict)
     events: int = 0
     octets: int = 0
@@ -139,8 +152,14 @@ class Lanes:
         return self.exchange(batch, ())
 
     def exchange(self, batch: Batch, parts: Sequence[Batch]) -> Lane:
-        """Count a batch out and parts of it in, at once: no gate closes for the moment between."""
-        lane = self._lanes[batch.sink]
+        """Count a batch out and parts of it in, in its place in the order of arrival.
+
+        That is done at once: no gate closes for the moment between.
+        """
+        lane, offset = self._lanes[batch.sink], batch.offset
+        for part in parts:
+            part.place, part.offset = batch.place, offset
+            offset += part.events
         self.count(
             lane,
             len(parts) - 1,

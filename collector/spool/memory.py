@@ -48,6 +48,7 @@ class MemorySpool:
             return
         lane = self._lanes.add(batch)
         self._hold(batch, lane)
+        batch.place = batch.number
         self._ledger.spooled += batch.events
         lane.ready.put_nowait(batch)
 
@@ -63,6 +64,10 @@ class MemorySpool:
     async def take(self, sink: str) -> Batch:
         """Wait for the next batch for `sink`; it stays in the spool until finished or buried."""
         return await self._lanes[sink].ready.get()
+
+    def take_if(self, sink: str, fits: Callable[[Batch], bool]) -> Batch | None:
+        """Return the next batch for `sink` as `take` does, if it is ready and fits."""
+        return self._lanes[sink].ready.get_if(fits)
 
     def finish(self, batch: Batch, rest: Sequence[Batch] = ()) -> None:
         """Let go of a batch that its sink has accepted, but for `rest`, which counts as taken."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -41,6 +41,7 @@ class Opening:
             sqlite3.Error: it cannot be opened.
         """
         try:
+            self._look_for_log()
             store = self._open()
         except DamagedError as error:
             problems = [str(error)]
@@ -58,6 +59,41 @@ class Opening:
             store.close()
         self._move_aside([problem])
 
+    def restore(self, store: Store) -> Store:
+        """Write a file anew that somebody has deleted: as long as it is open, it is whole.
+
+        What stands in its place is moved aside.
+
+        Args:
+            store: the open file; it is closed if this goes well.
+
+        Raises:
+            OSError: the new file cannot be created.
+            sqlite3.Error: it cannot be written, or the old one not be read.
+        """
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self.directory / files.DATABASE
+        moved = files.quarantine(path) if path.exists() else None
+        files.remove_companions(path)  # of the deleted file, which has them open
+        files.make_private(path)
+        with closing(sqlite3.connect(path)) as copy:
+            store.connection.backup(copy)
+        restored = self._open()
+        store.close()
+        log.error(
+            "spool file was deleted by somebody, what it held is written anew",
+            path=str(path),
+            found_in_its_place=str(moved) if moved else None,
+        )
+        return restored
+
+    def _look_for_log(self) -> None:
+        """Raise DamagedError if there is only the write-ahead log, which SQLite would delete."""
+        path = self.directory / files.DATABASE
+        log_path = path.with_name(path.name + files.LOG_SUFFIX)
+        if _octets(log_path) and not _octets(path):
+            raise DamagedError("all but the write-ahead log is missing")
+
     def _open(self) -> Store:
         files.make_private(self.directory / files.DATABASE)
         return Store(
@@ -69,9 +105,12 @@ class Opening:
 
     def _problems(self, store: Store) -> list[str]:
         try:
+            store.summary()
             if store.is_clean() and store.path.stat().st_size > MAX_CHECKED_OCTETS:
                 return []
             return store.problems()
+        except ValueError as error:
+            return [f"the accounts cannot be read: {error}"]
         except sqlite3.DatabaseError as error:
             if not is_damage(error):
                 raise
@@ -84,3 +123,11 @@ class Opening:
             moved_to=str(moved),
             problem="; ".join(problems[:SHOWN_PROBLEMS]),
         )
+
+
+def _octets(path: Path) -> int:
+    """Return how long a file is; 0 if there is none."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -101,6 +101,7 @@ class SqliteSpool:
         synchronous: `full` or `normal`.
         bounds: how many dead letters are kept.
         max_age: for how many seconds each is kept.
+        largest_batch: octets of the largest batch that there may be.
 
     Attributes:
         on_requests: is given what the command line has asked for.
@@ -116,6 +117,7 @@ class SqliteSpool:
         synchronous: str = "full",
         bounds: Bounds = UNBOUNDED,
         max_age: float = float("inf"),
+        largest_batch: int = 0,
     ) -> None:
         self.max_bytes = max_bytes
         self.on_requests: Callable[[list[Request]], Awaitable[None]] | None = None
@@ -127,7 +129,9 @@ class SqliteSpool:
         # The log may be as long as its bound and the transaction that exceeds it; the reserve has
         # room for it, so that a full disk does not keep it from being moved into the file.
         max_log = log_octets + self._max_pending
-        self._lanes = Lanes(max_bytes - 2 * max_log, shares, stored_size)
+        # A batch exceeds the bound, and another is under way, when the gate closes.
+        bound = max_bytes - 2 * max_log - 2 * largest_batch
+        self._lanes = Lanes(max(bound, max_bytes // 4), shares, stored_size)
         self.gate = self._lanes.gate
         self.gates = self._lanes.gates()
         self._window = max(MIB, WINDOW_OCTETS // max(1, len(shares)))
@@ -209,13 +213,13 @@ class SqliteSpool:
         run, housekeeper = self._tasks
         for task in (housekeeper, *self._reads):
             task.cancel()
-        await asyncio.gather(run, housekeeper, *self._reads, return_exceptions=True)
+        ends = await asyncio.gather(run, housekeeper, *self._reads, return_exceptions=True)
         lost = writer.pending.copies_in_memory()
         if lost:
             self._ledger.in_memory -= lost
             self._ledger.dropped["shutdown"] += lost
         # Where deliveries could not be noted, the file is not as the ledger has it.
-        is_as_accounted = not writer.pending.has_settled
+        is_as_accounted = ends[0] is None and not writer.pending.has_settled
         await writer.close_file(
             self.accounts(writer.writing, writer.pending) if is_as_accounted else None
         )
@@ -256,9 +260,20 @@ class SqliteSpool:
         lane = self._lanes[sink]
         self._read_ahead(lane)
         batch = await lane.ready.get()
-        self._tails[sink].octets_ready -= batch.size
-        self._read_ahead(lane)
+        self._count_taken(lane, batch)
         return batch
+
+    def take_if(self, sink: str, fits: Callable[[Batch], bool]) -> Batch | None:
+        """Return the next batch for `sink` as `take` does, if it is ready and fits."""
+        lane = self._lanes[sink]
+        batch = lane.ready.get_if(fits)
+        if batch is not None:
+            self._count_taken(lane, batch)
+        return batch
+
+    def _count_taken(self, lane: Lane, batch: Batch) -> None:
+        self._tails[lane.sink].octets_ready -= batch.size
+        self._read_ahead(lane)
 
     def finish(self, batch: Batch, rest: Sequence[Batch] = ()) -> None:
         """Let go of a batch that its sink has accepted, but for `rest`, which counts as taken."""
@@ -271,11 +286,10 @@ class SqliteSpool:
     def replace(self, batch: Batch, parts: Sequence[Batch]) -> None:
         """Put parts that hold the same events in the place of a batch; they count as taken."""
         lane, tail = self._lanes.exchange(batch, parts), self._tails[batch.sink]
-        pending, offset = self._writer.pending, batch.offset
+        pending = self._writer.pending
         for part in parts:
             self._number += 1
-            part.number, part.place, part.offset = self._number, batch.place, offset
-            offset += part.events
+            part.number = self._number
             lane.held[part.number] = part
             tail.octets_in_memory += part.size
             pending.batches[part.number] = part
@@ -520,6 +534,9 @@ class SqliteSpool:
                 writer.wake()
             store = writer.store
             try:
+                if await writer.on_thread(store.is_missing):
+                    await writer.restore()
+                    store = writer.store
                 await writer.on_thread(store.vacuum)
                 if self._loop.time() >= due:
                     due = self._loop.time() + EXPIRY_SECONDS
@@ -529,9 +546,9 @@ class SqliteSpool:
                 found = await self.waiting_requests()
                 if found and self.on_requests is not None:
                     await self.on_requests(found)
-            except sqlite3.Error as error:
+            except (sqlite3.Error, OSError) as error:
                 self._reports.warning("housekeeping", "spool not tidied up", problem=str(error))
-                if is_damage(error):
+                if isinstance(error, sqlite3.Error) and is_damage(error):
                     await self._overcome(store, error)
 
     # What is asked of it.

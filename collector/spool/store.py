@@ -31,10 +31,8 @@ APPLICATION_ID: Final = 0x45445253
 
 PAGE_OCTETS: Final = 8192
 
-# A row takes about so much besides its body and entries; what does not fit into a page with others
-# has pages of its own.
+# A row takes about so much besides its body and entries.
 ROW_OCTETS: Final = 160
-OWN_PAGE_OCTETS: Final = 2000
 
 # Other processes write for a moment only: a request, or its answer.
 BUSY_SECONDS: Final = 10.0
@@ -157,8 +155,8 @@ class Outcome(NamedTuple):
 def stored_size(batch: Batch) -> int:
     """Return about how many octets of the file a batch takes."""
     octets = len(batch.body) + len(batch.entries) + ROW_OCTETS
-    if octets < OWN_PAGE_OCTETS:
-        return octets + octets // 8
+    if octets < PAGE_OCTETS:
+        return PAGE_OCTETS // (PAGE_OCTETS // octets)  # a page holds so many of them, and no part
     return -(-octets // PAGE_OCTETS) * PAGE_OCTETS
 
 
@@ -207,6 +205,8 @@ class Store:
         )
         try:
             self._prepare(synchronous, log_octets)
+            file = self.path.stat()
+            self._identity = file.st_dev, file.st_ino
         except sqlite3.DatabaseError as error:
             self._connection.close()
             if is_damage(error):
@@ -232,6 +232,8 @@ class Store:
         run(f"PRAGMA wal_autocheckpoint = {max(1, log_octets // PAGE_OCTETS)}")
         run(f"PRAGMA journal_size_limit = {log_octets}")
         run("PRAGMA cache_size = -4096")
+        # Some builds overwrite what is deleted: as much to write again as was written first.
+        run("PRAGMA secure_delete = OFF")
         if version == 0:
             self._create()
 
@@ -244,6 +246,16 @@ class Store:
                     self._connection.execute(statement)
             self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {VERSION}")
+
+    def is_missing(self) -> bool:
+        """Say whether the file is not where it was opened: what is in it ends with the process."""
+        try:
+            found = self.path.stat()
+        except FileNotFoundError:
+            return True
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) != self._identity
 
     @property
     def connection(self) -> sqlite3.Connection:
@@ -326,7 +338,14 @@ class Store:
         pages = run("PRAGMA page_count").fetchone()[0]
         if free > VACUUM_MIN_PAGES and free > pages // 4:
             for _ in range(VACUUM_STEPS):
-                run(f"PRAGMA incremental_vacuum({self._vacuum_pages})").fetchall()
+                # A row of its result, which has no columns, stands for a page: `execute` ends with
+                # the first.
+                self._connection.executescript(f"PRAGMA incremental_vacuum({self._vacuum_pages})")
+
+    def free_octets(self) -> int:
+        """Return how much of the file can be written without making it longer."""
+        pages: int = self._connection.execute("PRAGMA freelist_count").fetchone()[0]
+        return pages * PAGE_OCTETS
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the file, and give its room back."""

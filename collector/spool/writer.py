@@ -180,6 +180,14 @@ class Writer:
         """
         await self.job(partial(self._replace, store, problem), self._account_for_new_file)
 
+    async def restore(self) -> None:
+        """Write the file anew if it is no longer where it was; raises as `Opening.restore` does."""
+        await self.job(self._restore)
+
+    def _restore(self) -> None:
+        if not self.store.is_closed and self.store.is_missing():
+            self.store = self._opening.restore(self.store)
+
     def _replace(self, damaged: Store, problem: str) -> bool:
         """Move the file aside and open a new one; say whether that was to be done.
 
@@ -251,7 +259,7 @@ class Writer:
         """Commit a group that may bring new copies; those leave the last of the room alone."""
         if self._closing.is_set():
             self._reserve.release()
-        elif not (self._reserve.keep() and self._reserve.has_margin()):
+        elif not self._reserve.keep(self.store.free_octets()):
             raise FullDiskError("the disk is full, but for what is kept for noting deliveries")
         return self.store.commit(group)
 

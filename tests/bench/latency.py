@@ -17,35 +17,24 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import quantiles
-from typing import Self
 
 from aiohttp import web
 
 from collector import samples
 from tests.bench.throughput import SPOOLS
 from tests.daemon import Daemon
+from tests.http_server import HttpServer
 
 BURST_SECONDS = 0.01
 MARK = " sentAt="
 
 
-class TimingSink:
+class TimingSink(HttpServer):
     """Accepts everything and notes how long each event took."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.seconds: list[float] = []
-
-    async def __aenter__(self) -> Self:
-        application = web.Application(client_max_size=64 * 1024 * 1024)
-        application.add_routes([web.post("/", self._post)])
-        self._runner = web.AppRunner(application, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
 
     async def _post(self, request: web.Request) -> web.Response:
         body = await request.read()

@@ -17,12 +17,12 @@ import itertools
 import tempfile
 import time
 from pathlib import Path
-from typing import Self
 
 from aiohttp import web
 
 from collector import samples
 from tests.daemon import Daemon
+from tests.http_server import HttpServer
 
 KEYS = {"cybereason": "key-of-cybereason", "harfanglab": "key-of-harfanglab"}
 CHUNK_OCTETS = 256 * 1024
@@ -33,20 +33,10 @@ SPOOLS = {
 }
 
 
-class CountingSink:
+class CountingSink(HttpServer):
     """Accepts everything and looks at nothing."""
 
-    async def __aenter__(self) -> Self:
-        application = web.Application(client_max_size=64 * 1024 * 1024)
-        application.add_routes([web.post("/", self._post)])
-        self._runner = web.AppRunner(application, access_log=None, auto_decompress=False)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}/"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+    auto_decompress = False
 
     async def _post(self, request: web.Request) -> web.Response:
         await request.read()

@@ -31,7 +31,7 @@ IMPURE = {
     "uvloop",
 }
 # Started as processes by the integration tests, which is what they are for.
-TESTED_AS_PROCESSES = {"__main__.py", "service.py"}
+TESTED_AS_PROCESSES = {"__main__.py", "process.py", "service.py"}
 
 
 def imported(path):

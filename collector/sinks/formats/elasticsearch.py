@@ -7,6 +7,7 @@ duplicate (https://www.elastic.co/docs/api/doc/elasticsearch/operation/operation
 from __future__ import annotations
 
 from collections import defaultdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,6 +28,18 @@ if TYPE_CHECKING:
 FILTER: Final = "filter_path=errors,items.*.status,items.*.error,items.*.failure_store"
 
 _CONFLICT: Final = 409
+
+# Errors that tell more than the status beside them: 400 for an index that takes no event at all,
+# and 500 for an event that an ingest pipeline will never take.
+_OUTCOME_OF_ERROR: Final = MappingProxyType(
+    {
+        "index_closed_exception": Outcome.PAUSE,
+        "invalid_index_name_exception": Outcome.PAUSE,
+        "validation_exception": Outcome.PAUSE,  # of a new index: no more shards are allowed
+        "fail_processor_exception": Outcome.REFUSED,
+    }
+)
+
 _WORST_FIRST: Final = (Outcome.PAUSE, Outcome.RETRY, Outcome.REFUSED)
 
 _HEAD_END: Final = b'"}}\n'
@@ -99,7 +112,7 @@ class Elasticsearch(Format):
         if answers is None:
             problem = f"HTTP {status}, but no answer of the bulk API for {events} events: {body}"
             return Verdict(Outcome.RETRY, problem)
-        items = tuple(_outcome(answer["status"]) for answer in answers)
+        items = tuple(map(_outcome, answers))
         kept_apart = sum(answer.get("failure_store") == "used" for answer in answers)
         return Verdict(
             _outcome_of_all(items),
@@ -154,14 +167,16 @@ def _answers(body: str, events: int) -> list[dict[str, Any]] | None:
     return answers
 
 
-def _outcome(status: int) -> Outcome:
-    """Return what the status of one event means: it is there already, or as HTTP has it.
+def _outcome(answer: Mapping[str, Any]) -> Outcome:
+    """Return what is said of one event: it is there already, or as its error or status have it.
 
     An event that is too large alone will not be smaller in another request.
     """
-    if status == _CONFLICT:
+    if answer["status"] == _CONFLICT:
         return Outcome.ACCEPTED
-    outcome = classify(status)
+    error = answer.get("error")
+    kind = str(error.get("type")) if isinstance(error, dict) else ""
+    outcome = _OUTCOME_OF_ERROR.get(kind) or classify(answer["status"])
     return Outcome.REFUSED if outcome is Outcome.TOO_LARGE else outcome
 
 

@@ -72,7 +72,7 @@ class SplunkHec(Format):
         }
         head = orjson.dumps(constants)[:-1] + b',"time":'
         payload = raw_document if self.is_raw else _event_payload
-        return _with_constant_host(head, payload) if "host" in constants else _of(head, payload)
+        return _object_maker(head, payload, has_host="host" in constants)
 
     @classmethod
     def content(cls, document: bytes, *, is_raw: bool) -> Content:
@@ -97,10 +97,18 @@ class SplunkHec(Format):
     ) -> Verdict:
         """Read the status, and of an answer 400 also its code and the event it names.
 
+        What answers 2xx with something else than HEC's JSON, as a proxy's page, has not taken it.
+
         Whether Splunk has indexed the events before the one it names depends on its version, so
         they count as not taken: an event may arrive twice, but none is lost.
         """
         verdict = read_status(status, headers, body, now=now)
+        if (
+            verdict.outcome is Outcome.ACCEPTED
+            and body.strip()
+            and not body.lstrip().startswith("{")
+        ):
+            return Verdict(Outcome.RETRY, f"HTTP {status}, but no answer of HEC: {body}")
         if status != 400:
             return verdict
         said = _object(body)
@@ -113,25 +121,13 @@ def _event_payload(_event: Event, encoded: bytes, _text: str, _arrival: Arrival)
     return encoded
 
 
-def _of(head: bytes, payload: DocumentOf) -> DocumentOf:
+def _object_maker(head: bytes, payload: DocumentOf, *, has_host: bool) -> DocumentOf:
+    """Make what writes an event's object behind its beginning, which may name the host already."""
+
     def document(event: Event, encoded: bytes, text: str, arrival: Arrival) -> bytes:
-        return b'%b%.6f,"host":%b,"event":%b}' % (
-            head,
-            _time(event, arrival),
-            orjson.dumps(_host(event, arrival)),
-            payload(event, encoded, text, arrival),
-        )
-
-    return document
-
-
-def _with_constant_host(head: bytes, payload: DocumentOf) -> DocumentOf:
-    def document(event: Event, encoded: bytes, text: str, arrival: Arrival) -> bytes:
-        return b'%b%.6f,"event":%b}' % (
-            head,
-            _time(event, arrival),
-            payload(event, encoded, text, arrival),
-        )
+        host = b"" if has_host else b',"host":' + orjson.dumps(_host(event, arrival))
+        written = payload(event, encoded, text, arrival)
+        return b"%b%.6f%b%b%b}" % (head, _time(event, arrival), host, _EVENT, written)
 
     return document
 

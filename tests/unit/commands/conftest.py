@@ -5,13 +5,12 @@ them.
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from collector.cli import app
 from collector.sinks.encoders import COMPRESS
 from collector.spool import Batch, Letter
 from collector.spool.entries import Entry, pack_entries
 from collector.spool.store import Group, Store
+from tests.calling import call
 
 KEY = "the-key-of-the-test"
 CONFIG = """
@@ -52,11 +51,8 @@ class Place:
 
     def call(self, *arguments, data=None):
         """Run a command; return its exit code, stdout and stderr."""
-        result = CliRunner().invoke(app, [*arguments, "-c", str(self.config)], input=data)
-        assert result.exception is None or isinstance(result.exception, SystemExit), (
-            result.exception
-        )
-        return result.exit_code, result.stdout, result.stderr
+        code, lines, errors = call(*arguments, "-c", str(self.config), data=data)
+        return code, "".join(f"{line}\n" for line in lines), errors
 
     def objects(self, *arguments):
         """Run a command that writes JSON, an object per line."""

@@ -174,6 +174,17 @@ def test_bury_of_every_sink_that_is_gone_has_to_be_meant(place):
     )
 
 
+def test_bury_names_a_batch_that_cannot_be_read(place):
+    """Nothing of it is lost: it stays where it is."""
+    damaged = batch("gone")
+    damaged.body = b"no gzip"
+    place.fill([], [damaged])
+    code, _, errors = place.call("dead-letters", "bury", "--sink", "gone")
+    assert code == 1
+    assert "batch 1, for gone, cannot be read" in errors
+    assert accounts(place) == (2, 2, {}, {})
+
+
 @pytest.mark.parametrize(
     ("sink", "code", "problem"),
     [

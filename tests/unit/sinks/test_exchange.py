@@ -155,3 +155,20 @@ async def test_credentials_that_cannot_be_read_leave_the_last_ones(server, tmp_p
     assert sent == ["Bearer first-token", "Bearer second-token", "Bearer second-token"]
     assert lines[0]["event"] == "credentials cannot be read, the last ones are used"
     assert "token-" not in str(lines)
+
+
+async def test_credentials_that_are_replaced_meanwhile_are_not_shown(server, tmp_path):
+    """A request under way was sent with those before."""
+    token = tmp_path / "token"
+    token.write_text("first-token\n")
+    async with exchanging(server.url, auth={"bearer": {"token_file": str(token)}}) as parts:
+        exchange, _, batch = parts
+
+        async def answer(_):
+            token.write_text("second-token\n")
+            exchange.refresh_headers()
+            return web.Response(status=401, text="no first-token")
+
+        server.answer = answer
+        found = await exchange.post(batch, batch.body)
+    assert found.verdict.problem == "HTTP 401 Unauthorized: no ***"

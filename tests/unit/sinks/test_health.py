@@ -124,3 +124,18 @@ async def test_a_problem_is_logged_once_and_its_end_too(health):
     ]
     assert lines[0]["next_try_seconds"] == 0.01
     assert lines[1]["failures"] == 2
+
+
+@pytest.mark.parametrize(
+    ("item", "event"),
+    [
+        (Outcome.RETRY, "sink failing, its batches wait"),
+        (Outcome.PAUSE, "sink paused until it accepts a probe"),
+    ],
+)
+async def test_a_sink_that_takes_some_is_told_by_what_becomes_of_the_others(health, item, event):
+    """One that is busy comes back by itself, one that forbids does not."""
+    items = (Outcome.ACCEPTED, Outcome.REFUSED, item)
+    with structlog.testing.capture_logs() as lines:
+        fail(health, Answer("200", Verdict(Outcome.ACCEPTED, "1 of 3 events", items=items)))
+    assert [line["event"] for line in lines] == [event]

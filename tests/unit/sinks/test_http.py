@@ -1,6 +1,7 @@
 """Delivery over HTTP, against a server that answers as it is told."""
 
 import asyncio
+import gzip
 import random
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -27,6 +28,7 @@ from tests.fake_sink import FakeSink
 from tests.making import entry_of, sink_of
 
 RETRY = {"initial": "1ms", "max": "20ms"}
+APART = {"max_events": 1}  # so that no batches are joined but where that is tested
 
 
 class Scripted(Ndjson):
@@ -68,7 +70,7 @@ class Delivery:
     """One sink at work, with its spool and counters."""
 
     def __init__(self, url, session, *, recode=cannot_recode, form=Ndjson, retry=RETRY, **settings):
-        settings = {"compression": "none", **settings}
+        settings = {"compression": "none", "batch": APART, **settings}
         self.settings = sink_of(url=url, retry={**RETRY, **retry}, **settings)
         self.stats = Stats(Ledger())
         self.ledger = self.stats.ledger
@@ -1018,3 +1020,69 @@ async def test_whatever_a_sink_does_every_event_is_delivered_once_or_buried(serv
             await asyncio.sleep(0.05)
     assert delivery.ledger.dead_lettered.total() == len(sink.poison)
     assert sorted(sink.taken) == [number for number in range(count) if number not in sink.poison]
+
+
+async def test_small_batches_that_are_ready_are_posted_together(server):
+    """As after an outage: in order, within the bounds of a batch."""
+    together = {"max_events": 10}
+    async with delivering(server.url, batch=together, concurrency=1) as delivery:
+        server.answer = lambda _: 503
+        delivery.put(0)
+        await delivery.until(lambda: len(server.requests) > 1)
+        for number in range(1, 25, 2):
+            delivery.put(number, number + 1)
+        server.answer = lambda _: 200
+        await delivery.settled()
+    taken = [[event["n"] for event in request] for request in server.requests]
+    assert taken[-3:] == [[*range(1, 11)], [*range(11, 21)], [*range(21, 25)]]
+    assert set(map(tuple, taken[:-3])) == {(0,)}
+    assert delivery.ledger.delivered == 25
+
+
+async def test_what_is_refused_of_joined_batches_alone_is_buried(server):
+    """They are taken apart like one."""
+    together = {"max_events": 100}
+    server.answer = lambda events: 400 if any(event["n"] == 7 for event in events) else 200
+    async with delivering(server.url, batch=together, concurrency=1) as delivery:
+        for number in range(20):
+            delivery.put(number)
+        await delivery.settled()
+    assert delivery.ledger.dead_lettered == {"refused": 1}
+    assert sorted(event["n"] for event in server.events) == [n for n in range(20) if n != 7]
+
+
+async def test_batches_of_different_compression_or_to_be_encoded_anew_are_not_joined(server):
+    """Each is posted as it is; order is kept."""
+
+    def recode(batch):
+        return [replace(batch, codec="none", body=gzip.decompress(batch.body))]
+
+    together = {"max_events": 100}
+    async with delivering(server.url, batch=together, concurrency=1, recode=recode) as delivery:
+        server.answer = lambda _: 503
+        delivery.put(0)
+        await delivery.until(lambda: len(server.requests) > 1)
+        delivery.put(1)
+        packed = delivery.batch(2)
+        delivery.put_batch(replace(packed, codec="gzip", body=gzip.compress(packed.body)))
+        delivery.put(3)
+        server.answer = lambda _: 200
+        await delivery.settled()
+    assert [event["n"] for event in server.events] == [0, 1, 2, 3]
+
+
+async def test_a_sink_that_refuses_all_is_paused_however_its_refusals_meet(server):
+    """Also where a suspect is under way again while another batch is refused for the first time."""
+
+    async def answer(events):
+        if events[0]["n"] == 2:
+            await asyncio.sleep(0.05)  # longer than a suspect is left alone
+        return 400
+
+    server.answer = answer
+    async with delivering(server.url) as delivery:
+        delivery.put(1)
+        await server.wait_until(lambda: bool(server.requests))
+        delivery.put(2)
+        await delivery.until(lambda: not delivery.counters.up)
+        assert delivery.ledger.dead_lettered == {}

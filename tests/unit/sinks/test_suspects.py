@@ -5,10 +5,10 @@ from collector.sinks.suspects import Suspects
 from collector.spool import Batch
 
 
-def suspect(number, *, place=0, refused_at=0, received=0.0, size=10):
+def suspect(number, *, place=0, offset=0, refused_at=0, received=0.0, size=10):
     body = b"x" * size
     batch = Batch("s", "ndjson:event", "none", body, 1, size, received, b"", refused_at)
-    batch.number, batch.place = number, place
+    batch.number, batch.place, batch.offset = number, place, offset
     return batch
 
 
@@ -20,8 +20,9 @@ def filled(*batches):
 
 
 def test_the_oldest_is_the_first_to_have_arrived():
-    """By place, parts of one batch by number; not by when it was refused."""
-    third, second, first = suspect(7, place=2), suspect(9, place=1), suspect(8, place=1)
+    """By place, parts of one batch by where they stood in it; not by when it was refused."""
+    first, second = suspect(9, place=1, offset=2), suspect(8, place=1, offset=5)
+    third = suspect(7, place=2)
     suspects = filled(third, second, first)
     assert [suspects.pop_oldest() for _ in range(3)] == [first, second, third]
     assert len(suspects) == 0
@@ -29,7 +30,7 @@ def test_the_oldest_is_the_first_to_have_arrived():
 
 def test_each_has_its_turn():
     """Although those that were tried come back to their places."""
-    batches = [suspect(number) for number in range(4)]
+    batches = [suspect(number, place=number) for number in range(4)]
     suspects = filled(*batches)
     tried = []
     for _ in batches:

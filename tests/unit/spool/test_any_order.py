@@ -18,7 +18,7 @@ from collector.spool import Share
 from collector.spool.letters import ALL
 from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import Bounds, Store
-from tests.spools import batch_of, letter_of, numbers_of, stored_ledger, stored_numbers
+from tests.spools import batch_of, letter_of, numbers_of, stored_ledger, stored_lines
 
 SHARES = {"a": Share(None, "block"), "b": Share(None, "block")}
 # So small that a part of what waits is on disk alone, and dead letters are evicted.
@@ -69,6 +69,7 @@ class Model:
     """A spool, what should be in it, and what the daemon may do to it.
 
     Attributes:
+        suspects: what a sink refused of what it accepted in part; it may come in any order.
         waiting: by sink, what was put and is neither taken nor done with.
         all_of: by sink, what was ever put.
         postponed: what of it may come in any order.
@@ -87,7 +88,7 @@ class Model:
         self.numbers = count(1)
         self.waiting = {sink: set() for sink in SHARES}
         self.all_of = {sink: set() for sink in SHARES}
-        self.postponed = set()
+        self.postponed, self.suspects = set(), set()
         self.taken = []
         self.delivered = Counter()
         self.letters = self.received = 0
@@ -157,10 +158,11 @@ class Model:
             self.taken.append(batch)
 
     def take_over(self, batch):
-        """Note that a batch was taken, the next in order unless it had been postponed."""
+        """Note that a batch was taken, the next in order unless that may be any."""
         numbers, waiting = numbers_of(batch), self.waiting[batch.sink]
-        if numbers[0] not in self.postponed:
-            assert numbers[0] == min(waiting - self.postponed)
+        out_of_order = self.postponed | self.suspects
+        if numbers[0] not in out_of_order:
+            assert numbers[0] == min(waiting - out_of_order)
         assert numbers == sorted(numbers)
         assert waiting >= set(numbers)
         waiting -= set(numbers)
@@ -174,6 +176,7 @@ class Model:
             batch = self.any_taken()
             left = [number for number in numbers_of(batch) if self.random.random() < 0.3]
             parts = [some for some in (left[::2], left[1::2]) if some]
+            self.suspects.update(left[1::2])
             rest = [batch_of(*some, sink=batch.sink) for some in parts]
             self.spool.finish(batch, rest)
             self.taken += rest
@@ -249,7 +252,7 @@ class Model:
     async def kill(self):
         await self.stop_dead()
         WatchedStore.allows = "all"
-        found = set(stored_numbers(self.directory))
+        found = {int(line) for line in stored_lines(self.directory)}
         assert self.safe - set(self.delivered) <= found
         assert not self.done & found
         self.was_killed = True
@@ -302,7 +305,7 @@ class Model:
         stored = stored_ledger(self.directory)
         assert stored.imbalance() == 0
         assert stored.delivered == self.ledger.delivered
-        assert stored_numbers(self.directory) == []
+        assert stored_lines(self.directory) == []
         if not self.was_killed:
             assert set(self.delivered.values()) <= {1}
 
@@ -326,13 +329,13 @@ def small(monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("small")
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("seed", range(10))
 async def test_whatever_happens_nothing_is_lost_and_everything_is_accounted_for(
     tmp_path, in_full, seed
 ):
     """Also after every single transaction, as if the process had been killed there."""
     model = Model(tmp_path, seed)
     await model.open()
-    for _ in range(5000 if in_full else 250):
+    for _ in range(5000 if in_full else 200):
         await model.do_anything()
     await model.drain()

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.spool.entries import Entry, pack, pack_entries, unpack
+from collector.spool.entries import Entry, first_intake, pack, pack_entries, unpack
 
 IDS = [f"{number:032x}" for number in (1, 2, 3)]
 
@@ -28,6 +28,12 @@ def test_events_that_came_alike_are_one_run():
     packed = pack_entries(entries)
     assert packed.startswith(b'[[2,"a","192.0.2.1",1.0],[1,"a","192.0.2.1",2.0]]\n')
     assert unpack(packed) == entries
+
+
+def test_the_first_intake_is_found_without_unpacking():
+    """It is that of all where a request can hold one intake's events only."""
+    entries = [Entry(IDS[0], "a", "", 1.0), Entry(IDS[1], "b", "", 1.0)]
+    assert first_intake(pack_entries(entries)) == "a"
 
 
 ENTRIES = st.builds(

@@ -41,6 +41,22 @@ def test_a_batch_is_exchanged_for_its_parts_at_once(lanes):
     assert not lane.gate.closed
 
 
+def test_the_parts_of_a_batch_are_where_their_events_were(lanes):
+    """In the place of the whole, also parts of parts."""
+    whole = batch("a", events=5)
+    whole.place = 3
+    lanes.add(whole)
+    first, second = batch("a", events=2), batch("a", events=3)
+    lanes.exchange(whole, [first, second])
+    third, fourth = batch("a", events=1), batch("a", events=2)
+    lanes.exchange(second, [third, fourth])
+    assert [(part.place, part.offset) for part in (first, third, fourth)] == [
+        (3, 0),
+        (3, 2),
+        (3, 3),
+    ]
+
+
 def test_a_sink_that_is_gone_has_a_lane_without_bounds(lanes):
     """What waits for it counts as well."""
     lanes.add(batch("gone", 60))
@@ -173,3 +189,15 @@ def test_the_age_of_what_waits_is_that_of_its_oldest(lanes, monkeypatch):
     assert lanes.backlog("a", 40.0) == (3, 10, 60.0)
     assert lanes.backlog("a", 101.0).oldest_seconds == 0.0
     assert lanes.backlog("b", None) == (0, 0, 0.0)
+
+
+def test_a_sink_whose_events_are_dropped_is_named_until_there_is_room(lanes):
+    """Nobody may be sending by then."""
+    item = batch("c", 40)
+    lanes.add(item)
+    assert not lanes.admits(batch("c", 10))
+    problem = {"sink": "c", "reason": "spool full, its events are dropped"}
+    assert lanes.degraded() == [problem]
+    lanes.remove(item)
+    lanes.reopen()
+    assert lanes.degraded() == []

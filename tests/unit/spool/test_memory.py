@@ -55,6 +55,14 @@ async def test_what_is_taken_is_what_was_put(room):
     assert await room.spool.take("a") is item
 
 
+async def test_batches_have_their_places_in_order_of_arrival(room):
+    """For whoever puts some back in order."""
+    items = [batch(sink=sink) for sink in "aba"]
+    for item in items:
+        room.put(item)
+    assert [item.place for item in items] == [1, 2, 3]
+
+
 async def test_a_spool_is_full_to_the_octet(room):
     """There are no pages or logs beside the batches."""
     for _ in range(10):

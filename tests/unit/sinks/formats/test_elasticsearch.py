@@ -128,6 +128,23 @@ def test_each_event_has_its_own_outcome(status, outcome):
     assert read(answer(status), 1).outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "outcome"),
+    [
+        ("document_parsing_exception", 400, REFUSED),
+        ("index_closed_exception", 400, PAUSE),
+        ("invalid_index_name_exception", 400, PAUSE),
+        ("validation_exception", 400, PAUSE),
+        ("io_exception", 500, RETRY),
+        ("fail_processor_exception", 500, REFUSED),
+        (None, 400, REFUSED),
+    ],
+)
+def test_an_error_may_tell_more_than_its_status(kind, status, outcome):
+    """What an index or the cluster is to blame for, no event is; what a pipeline fails, one is."""
+    assert read(answer(201, error(status, kind)), 2).items == (ACCEPTED, outcome)
+
+
 def test_what_is_worst_counts_where_none_is_taken():
     """A sink that forbids is paused, one that is busy asked again."""
     assert read(answer(400, 429, 403), 3).outcome is PAUSE

@@ -87,6 +87,7 @@ def test_the_endpoint_of_events_is_meant_unless_the_url_has_a_path(url, posted_t
     ("status", "body", "outcome", "culprit"),
     [
         (200, '{"text":"Success","code":0}', Outcome.ACCEPTED, None),
+        (200, "", Outcome.ACCEPTED, None),
         (400, '{"text":"No data","code":5}', Outcome.REFUSED, None),
         (400, '{"text":"Invalid data format","code":6,"invalid-event-number":0}', "", 0),
         (400, '{"text":"Incorrect index","code":7,"invalid-event-number":2}', "", 2),
@@ -116,6 +117,13 @@ def test_answers_are_read_as_splunk_documents_them(status, body, outcome, culpri
     assert verdict.outcome is (outcome or Outcome.REFUSED)
     assert verdict.culprit == culprit
     assert verdict.problem == read_status(status, {}, body, now=0.0).problem
+
+
+def test_a_page_of_somebody_else_is_no_acceptance():
+    """A proxy that asks for a login answers 200 too."""
+    verdict = form_of("splunk_hec").read(200, {}, "<html>please log in</html>", 3, 0.0)
+    assert verdict.outcome is Outcome.RETRY
+    assert verdict.problem == "HTTP 200, but no answer of HEC: <html>please log in</html>"
 
 
 def test_a_token_is_splunks():

@@ -1,0 +1,64 @@
+"""What `/api/status` says of listeners, intakes and sinks, each as JSON can hold it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collector.config import ListenerSettings
+    from collector.metrics import IntakeStats, ListenerStats, SinkStats
+    from collector.sinks.http import HttpSink
+    from collector.spool import Backlog
+
+
+def listener_status(
+    settings: ListenerSettings, stats: ListenerStats, address: tuple[str, int] | None
+) -> dict[str, Any]:
+    """Return the state of a listener.
+
+    Args:
+        settings: the listener's settings.
+        stats: its counters.
+        address: where it listens; None if it does not, then it is where it is to listen.
+    """
+    host, port = address or (settings.host, settings.port)
+    return {
+        "name": stats.name,
+        "transport": settings.transport,
+        "host": host,
+        "port": port,
+        "messages": stats.messages,
+        "rejected": dict(stats.rejected),
+        "truncated": stats.truncated,
+        "connections": stats.connections,
+        "connections_rejected": dict(stats.connections_rejected),
+        "kernel_drops": stats.kernel_drops(),
+    }
+
+
+def intake_status(stats: IntakeStats) -> dict[str, Any]:
+    """Return what became of an intake's messages."""
+    return {
+        "name": stats.name,
+        "events": {"ok": stats.ok, "pipeline_error": stats.pipeline_error},
+        "parse_errors": dict(stats.parse_errors),
+        "repaired": dict(stats.repaired),
+    }
+
+
+def sink_status(sink: HttpSink, stats: SinkStats, backlog: Backlog) -> dict[str, Any]:
+    """Return the state of a sink; `problem` may quote what it said, parts of events included."""
+    return {
+        "name": sink.name,
+        "up": sink.health.up,
+        "problem": sink.problem,
+        "delivered": stats.delivered,
+        "failure_store": stats.failure_store,
+        "requests": dict(stats.requests),
+        "in_flight": stats.in_flight,
+        "waiting": {
+            "events": backlog.events,
+            "octets": backlog.octets,
+            "oldest_seconds": round(backlog.oldest_seconds, 3),
+        },
+    }

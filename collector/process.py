@@ -1,0 +1,105 @@
+"""The process around a service: its event loop, its signals, its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import uvloop
+
+from collector.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from collector.config import Config
+
+PROGRESS_SECONDS = 0.5
+
+
+def run(course: Coroutine[Any, Any, int]) -> int:
+    """Run `serve` or `drain` on a loop of its own; return the exit code."""
+    _raise_file_limit()
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(course)
+
+
+async def serve(config: Config, started: Callable[[Service], None] = lambda _: None) -> int:
+    """Run a daemon until a signal asks it to stop.
+
+    The first SIGTERM or SIGINT winds down within the grace period, the second ends at once.
+
+    Args:
+        config: the settings.
+        started: called once everything listens.
+
+    Returns:
+        The exit code: 0, or 1 when a second signal cut the winding down short or delivery broke.
+
+    Raises:
+        StartError: the daemon cannot start.
+    """
+    service = Service(config)
+    _on_signal(service.stop_asked.set)
+    await service.start()
+    started(service)
+    await service.stop_asked.wait()
+    return await _stopped(service)
+
+
+async def drain(config: Config, progress: Callable[[int], None]) -> int:
+    """Deliver what waits without listening, until nothing does or a signal asks for a stop.
+
+    Args:
+        config: the settings.
+        progress: called now and then with how many copies wait.
+
+    Returns:
+        The exit code: 0 when nothing waits, else 1.
+
+    Raises:
+        StartError: the spool cannot be used, as while the daemon runs.
+    """
+    service = Service(config)
+    _on_signal(service.stop_asked.set)
+    await service.start(listen=False)
+    ends = [asyncio.ensure_future(end) for end in (service.emptied(), service.stop_asked.wait())]
+    done: set[asyncio.Future[Any]] = set()
+    while not done:
+        progress(service.waiting())
+        done, _ = await asyncio.wait(
+            ends, timeout=PROGRESS_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+    for end in ends:
+        end.cancel()
+    code = await _stopped(service)
+    progress(service.waiting())
+    return int(code != 0 or service.waiting() > 0)
+
+
+async def _stopped(service: Service) -> int:
+    """Stop a service, at once if another signal comes; return the exit code."""
+    stopping = asyncio.ensure_future(service.stop())
+    _on_signal(stopping.cancel)
+    try:
+        await stopping
+    except asyncio.CancelledError:
+        return 1
+    return int(service.failed)
+
+
+def _on_signal(callback: Callable[[], object]) -> None:
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, callback)
+
+
+def _raise_file_limit() -> None:
+    """Allow as many open files as the system lets us have: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

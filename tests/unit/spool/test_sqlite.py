@@ -1,0 +1,448 @@
+"""A spool on disk: what it keeps over a restart, and what it does when the file fails it."""
+
+import asyncio
+import shutil
+import sqlite3
+from contextlib import asynccontextmanager
+
+import pytest
+import structlog
+
+from collector.ledger import Ledger
+from collector.spool import Share, files
+from collector.spool.letters import ALL
+from collector.spool.sqlite import SqliteSpool
+from collector.spool.store import Store
+from tests.spools import batch_of, letter_of, numbers_of, stored_ledger, stored_lines
+
+MIB = 1024 * 1024
+BLOCKS = {"a": Share(None, "block"), "b": Share(None, "block")}
+DROPS = {"a": Share(None, "drop")}
+
+
+class Room:
+    """A spool with its ledger."""
+
+    def __init__(self, spool, ledger):
+        self.spool = spool
+        self.ledger = ledger
+        self.lost = None
+
+    async def close(self):
+        """Close the spool, once; return how many copies are lost."""
+        if self.lost is None:
+            self.lost = await self.spool.close()
+            assert self.ledger.imbalance() == 0, self.ledger
+        return self.lost
+
+    def put(self, *batches):
+        for batch in batches:
+            self.ledger.received += batch.events
+            self.ledger.in_memory += batch.events
+            self.spool.put(batch)
+
+    def set_aside(self, *letters):
+        for letter in letters:
+            self.ledger.received += 1
+            self.ledger.in_memory += 1
+            self.spool.set_aside(letter)
+
+    async def durable(self):
+        written = asyncio.Event()
+        self.spool.when_durable(written.set)
+        async with asyncio.timeout(30):
+            await written.wait()
+
+    async def take(self, sink="a"):
+        async with asyncio.timeout(30):
+            return await self.spool.take(sink)
+
+    async def take_all(self, sink="a"):
+        """Take and finish what waits; return it in order."""
+        found = []
+        while self.spool.backlog(sink).events:
+            batch = await self.take(sink)
+            found += numbers_of(batch)
+            self.spool.finish(batch)
+        return found
+
+    async def until(self, condition):
+        """Wait for a condition; the ledger balances meanwhile."""
+        async with asyncio.timeout(30):
+            while not condition():
+                assert self.ledger.imbalance() == 0, self.ledger
+                await asyncio.sleep(0.001)
+
+
+@pytest.fixture
+def opened(tmp_path, monkeypatch):
+    """Return what opens a spool of the test's directory, as often as is asked."""
+    monkeypatch.setattr("collector.spool.writer.RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("collector.spool.sqlite.RETRY_SECONDS", 0.001)
+
+    @asynccontextmanager
+    async def opened(shares=BLOCKS, max_bytes=64 * MIB, **settings):
+        ledger = Ledger()
+        room = Room(SqliteSpool(tmp_path, max_bytes, shares, ledger, **settings), ledger)
+        await room.spool.start()
+        try:
+            yield room
+        finally:
+            await room.close()
+            assert stored_ledger(tmp_path).imbalance() == 0
+
+    return opened
+
+
+@pytest.fixture
+def failing(monkeypatch):
+    """Return what makes transactions fail: a list of errors, the next one first."""
+    errors, commit = [], Store.commit
+
+    def fail(store, group):
+        if errors:
+            raise errors[0] if errors[0].sqlite_errorcode == sqlite3.SQLITE_FULL else errors.pop()
+        return commit(store, group)
+
+    monkeypatch.setattr(Store, "commit", fail)
+    return errors
+
+
+def full():
+    error = sqlite3.OperationalError("database or disk is full")
+    error.sqlite_errorcode = sqlite3.SQLITE_FULL
+    return error
+
+
+def malformed():
+    error = sqlite3.DatabaseError("database disk image is malformed")
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
+async def test_what_waits_survives_a_restart(opened):
+    """With what was taken and not finished, the dead letters and the ledger."""
+    async with opened() as room:
+        room.put(batch_of(1), batch_of(2), batch_of(9, sink="b"), batch_of(3))
+        room.set_aside(letter_of(reason="parse_error"))
+        room.spool.finish(await room.take())
+        await room.take()
+        await room.durable()
+        before = room.ledger.as_dict()
+    async with opened() as room:
+        assert room.ledger.as_dict() == before
+        assert room.spool.status()["lost_at_most"] == 0
+        assert await room.take_all() == [2, 3]
+        assert await room.take_all("b") == [9]
+
+
+async def test_parts_survive_a_restart_in_order(opened):
+    """However often a batch was halved, whatever of it was delivered, and others behind it."""
+    async with opened() as room:
+        room.put(batch_of(*range(1, 9)), batch_of(9))
+        halves = [batch_of(1, 2, 3, 4), batch_of(5, 6, 7, 8)]
+        room.spool.replace(await room.take(), halves)
+        quarters = [batch_of(1, 2), batch_of(3, 4)]
+        room.spool.replace(halves[0], quarters)
+        room.spool.finish(quarters[0], [batch_of(2)])
+    async with opened() as room:
+        assert await room.take_all() == list(range(2, 10))
+
+
+async def test_a_backlog_larger_than_the_memory_for_it_comes_out_in_order(opened, monkeypatch):
+    """Before and after a restart, while more comes in."""
+    monkeypatch.setattr("collector.spool.sqlite.MIB", 2000)
+    monkeypatch.setattr("collector.spool.sqlite.WINDOW_OCTETS", 2000)
+    async with opened() as room:
+        room.put(*(batch_of(number, padding=300) for number in range(100)))
+        await room.durable()
+        assert room.spool._lanes["a"].ready.qsize() < 10
+        found = []
+        for number in range(100, 130):
+            batch = await room.take()
+            found += numbers_of(batch)
+            room.spool.finish(batch)
+            room.put(batch_of(number, padding=300))
+        assert found == list(range(30))
+    async with opened() as room:
+        assert room.spool.backlog("a").events == 100
+        assert await room.take_all() == list(range(30, 130))
+
+
+async def test_batches_that_a_sink_holds_back_do_not_keep_it_from_others(opened, monkeypatch):
+    """Though they take the memory that there is for those that are next."""
+    monkeypatch.setattr("collector.spool.sqlite.MIB", 2000)
+    monkeypatch.setattr("collector.spool.sqlite.WINDOW_OCTETS", 2000)
+    async with opened() as room:
+        room.put(*(batch_of(number, padding=300) for number in range(100)))
+        held_back = [await room.take() for _ in range(15)]
+        assert numbers_of(held_back[-1]) == [14]
+        for batch in held_back:
+            room.spool.postpone(batch)
+        assert sorted(await room.take_all()) == list(range(100))
+
+
+async def test_what_is_taken_without_waiting_makes_room_for_what_is_next(opened, monkeypatch):
+    """As anything else that is taken."""
+    monkeypatch.setattr("collector.spool.sqlite.MIB", 2000)
+    monkeypatch.setattr("collector.spool.sqlite.WINDOW_OCTETS", 2000)
+    async with opened() as room:
+        room.put(*(batch_of(number, padding=300) for number in range(100)))
+        await room.durable()
+        found = []
+        while len(found) < 100:
+            batch = room.spool.take_if("a", lambda _: True) or await room.take()
+            found += numbers_of(batch)
+            room.spool.finish(batch)
+        assert found == list(range(100))
+        assert room.spool.take_if("a", lambda _: True) is None
+
+
+async def test_a_take_that_is_given_up_takes_nothing(opened):
+    """The next one gets the batch."""
+    async with opened() as room:
+        impatient = asyncio.ensure_future(room.spool.take("a"))
+        await asyncio.sleep(0)
+        room.put(batch_of(1))
+        impatient.cancel()
+        assert await room.take_all() == [1]
+
+
+async def test_the_ledger_counts_what_never_reaches_the_spool(opened, tmp_path, monkeypatch):
+    """It is noted after a moment, and so survives a kill."""
+    monkeypatch.setattr("collector.spool.sqlite.HOUSEKEEPING_SECONDS", 0.001)
+    async with opened() as room:
+        room.ledger.received += 3
+        room.ledger.rejected["unknown_intake"] += 3
+        await room.until(lambda: stored_ledger(tmp_path).rejected == {"unknown_intake": 3})
+
+
+async def test_a_spool_that_is_full_blocks_or_drops_over_a_restart(opened):
+    """A gate that was closed is closed again."""
+    async with opened(max_bytes=MIB) as room:
+        while not room.spool.status()["full"]:
+            room.put(batch_of(1, padding=50_000))
+        await room.durable()
+    async with opened(max_bytes=MIB) as room:
+        assert room.spool.gate.closed
+        await room.take_all()
+        assert not room.spool.gate.closed
+    async with opened(DROPS, max_bytes=MIB) as room:
+        for _ in range(30):
+            room.put(batch_of(1, padding=50_000))
+        await room.durable()
+        dropped = room.ledger.dropped["spool_full"]
+        assert 0 < dropped < 30
+        [problem] = room.spool.degraded()
+        assert problem == {"sink": "a", "reason": "spool full, its events are dropped"}
+        await room.take_all()
+        assert room.spool.degraded() == []
+
+
+async def test_while_the_disk_is_full_senders_wait(opened, failing):
+    """Nothing is lost, and order holds; it is named as long as it lasts."""
+    async with opened() as room:
+        room.put(batch_of(1))
+        await room.durable()
+        failing.append(full())
+        room.put(batch_of(2))
+        await room.until(lambda: room.spool.gate.closed)
+        assert room.spool.degraded() == [
+            {"spool": "disk", "reason": "cannot be written, see the log"}
+        ]
+        room.put(batch_of(3))
+        failing.clear()
+        await room.until(lambda: not room.spool.gate.closed)
+        await room.durable()
+        assert room.spool.degraded() == []
+        assert await room.take_all() == [1, 2, 3]
+
+
+async def test_while_the_disk_is_full_what_comes_in_is_dropped_if_settings_say_so(
+    opened, failing, monkeypatch
+):
+    """No gate closes, however much it is; dead letters cannot be kept either."""
+    monkeypatch.setattr("collector.spool.writer.RETRY_SECONDS", 0.05)
+    async with opened(DROPS, max_bytes=MIB) as room:
+        room.put(batch_of(1))
+        await room.durable()
+        failing.append(full())
+        with structlog.testing.capture_logs() as logs:
+            room.put(batch_of(2, 3))
+            room.set_aside(letter_of())
+            await room.until(lambda: not room.ledger.in_memory)
+            room.put(*(batch_of(4, padding=30_000) for _ in range(5)))
+            await room.until(lambda: not room.ledger.in_memory)
+        assert room.ledger.dropped == {"spool_full": 7, "dead_letter_evicted": 1}
+        assert "spool cannot be written, events are dropped" in {line["event"] for line in logs}
+        await room.until(lambda: not room.spool.gate.closed)
+        failing.clear()
+        await room.until(lambda: not room.spool._writer.in_trouble)
+        room.put(batch_of(5))
+        assert await room.take_all() == [1, 5]
+
+
+async def test_a_sink_is_served_while_the_disk_is_full(opened, failing):
+    """From memory and from disk; what it accepted is noted when that can be done."""
+    async with opened() as room:
+        room.put(*(batch_of(number) for number in range(5)))
+        await room.durable()
+        failing.append(full())
+        room.put(batch_of(5))
+        await room.until(lambda: room.spool._writer.in_trouble)
+        for _ in range(5):
+            room.spool.finish(await room.take())
+        assert (room.ledger.delivered, room.ledger.spooled) == (5, 0)
+        failing.clear()
+        assert await room.take_all() == [5]
+        assert room.ledger.delivered == 6
+
+
+async def test_what_cannot_be_written_until_the_end_is_accounted_for(opened, failing, tmp_path):
+    """As dropped, what was in memory; what was delivered and not noted waits again."""
+    async with opened() as room:
+        room.put(batch_of(1), batch_of(2))
+        await room.durable()
+        failing.append(full())
+        room.put(batch_of(3, 4))
+        room.spool.finish(await room.take())
+        assert await room.close() == 2
+        assert room.ledger.dropped == {"shutdown": 2}
+        failing.clear()
+        assert stored_lines(tmp_path) == [b"1", b"2"]
+    async with opened() as room:
+        assert await room.take_all() == [1, 2]
+
+
+async def test_a_file_damaged_while_in_use_is_moved_aside(opened, failing, tmp_path):
+    """What is in memory is saved and delivered; what only the file held is accounted for."""
+    async with opened() as room:
+        room.put(batch_of(1), batch_of(2, sink="b"))
+        room.set_aside(letter_of(), letter_of())
+        await room.durable()
+        taken = await room.take()
+        failing.append(malformed())
+        room.put(batch_of(3))
+        await room.until(lambda: room.ledger.dropped)
+        await room.durable()
+        assert room.ledger.dropped == {"quarantined": 2}
+        assert room.ledger.spooled == 3
+        assert room.spool.quarantined() > 0
+        assert sorted(stored_lines(tmp_path)) == [b"1", b"2", b"3"]
+        room.spool.finish(taken)
+        assert await room.take_all() == [3]
+        assert await room.take_all("b") == [2]
+    async with opened() as room:
+        assert room.ledger.delivered == 3
+        assert room.ledger.dropped == {"quarantined": 2}
+
+
+@pytest.mark.parametrize("what", ["file", "all files", "directory", "replaced"])
+async def test_a_file_deleted_while_in_use_is_written_anew(opened, monkeypatch, tmp_path, what):
+    """With all that it held, which as long as it is open can be read."""
+    monkeypatch.setattr("collector.spool.sqlite.HOUSEKEEPING_SECONDS", 0.01)
+    monkeypatch.setattr("collector.spool.sqlite.WINDOW_OCTETS", 1000)
+    path = tmp_path / files.DATABASE
+    async with opened() as room:
+        room.put(*(batch_of(number, padding=300) for number in range(10)))
+        room.set_aside(letter_of())
+        await room.durable()
+        if what == "directory":
+            shutil.rmtree(tmp_path)
+        else:
+            for found in tmp_path.glob(files.DATABASE + ("" if what == "file" else "*")):
+                found.unlink()
+        if what == "replaced":
+            path.write_bytes(b"something else")
+        inode = path.stat().st_ino if path.exists() else None
+        await room.until(lambda: path.exists() and path.stat().st_ino != inode)
+        room.put(batch_of(10))
+        await room.durable()
+        assert sorted(map(int, stored_lines(tmp_path))) == list(range(11))
+        assert stored_ledger(tmp_path).dead_lettered == {"refused": 1}
+        assert await room.take_all() == list(range(11))
+        assert bool(room.spool.quarantined()) is (what == "replaced")
+    async with opened() as room:
+        assert room.ledger.delivered == 11
+        assert room.ledger.dead_lettered == {"refused": 1}
+
+
+async def test_a_file_that_cannot_be_read_back_is_moved_aside(opened, monkeypatch):
+    """The events that were on disk alone are accounted for, and delivery goes on."""
+    monkeypatch.setattr("collector.spool.sqlite.MIB", 1000)
+    monkeypatch.setattr("collector.spool.sqlite.WINDOW_OCTETS", 1000)
+    async with opened() as room:
+        room.put(*(batch_of(number, padding=300) for number in range(20)))
+        await room.durable()
+        in_memory = room.spool._lanes["a"].ready.qsize()
+        with monkeypatch.context() as patch:
+            patch.setattr(Store, "fetch", lambda *_: (_ for _ in ()).throw(malformed()))
+            found = []
+            for _ in range(in_memory):
+                batch = await room.take()
+                found += numbers_of(batch)
+                room.spool.finish(batch)
+            await room.until(lambda: room.ledger.dropped)
+        assert found == list(range(in_memory))
+        assert room.ledger.dropped == {"quarantined": 20 - in_memory}
+        room.put(batch_of(20))
+        assert await room.take_all() == [20]
+
+
+async def test_replayed_letters_are_chosen_once(opened, failing):
+    """Also while it cannot be written that they are on their way; then they are gone."""
+    async with opened() as room:
+        room.set_aside(*(letter_of(number) for number in range(4)))
+        await room.durable()
+        failing.append(full())
+        letters = await room.spool.choose_letters(ALL, 0, 2)
+        for letter in letters:
+            room.ledger.dead_lettered[letter.reason] -= 1
+            room.ledger.in_memory += 1
+            room.spool.put(batch_of(int(letter.raw)))
+        room.spool.release(letters)
+        others = await room.spool.choose_letters(ALL, 0, 2)
+        assert [letter.raw for letter in others] == [b"2", b"3"]
+        failing.clear()
+        assert await room.take_all() == [0, 1]
+        assert +room.ledger.dead_lettered == {"refused": 2}
+    async with opened() as room:
+        assert room.ledger.dead_lettered == {"refused": 2}
+        assert room.ledger.delivered == 2
+
+
+async def test_batches_of_a_sink_that_is_gone_wait_and_are_named(opened):
+    """They go out when its name returns."""
+    async with opened() as room:
+        room.put(batch_of(1), batch_of(2, sink="b"))
+    async with opened({"a": Share(None, "block")}) as room:
+        assert room.spool.gone() == ["b"]
+        assert room.spool.degraded() == [{"sink": "b", "reason": "not configured, events wait"}]
+        assert room.spool.status()["gone"] == {"b": 1}
+        assert await room.take_all() == [1]
+        async with asyncio.timeout(30):
+            await room.spool.emptied()
+    async with opened() as room:
+        assert room.spool.gone() == []
+        assert await room.take_all("b") == [2]
+
+
+async def test_a_mistake_in_writing_stops_what_comes_in(opened, monkeypatch):
+    """It is said, and the daemon does not go on as if nothing had happened."""
+    async with opened() as room:
+        monkeypatch.setattr(room.spool, "written", lambda *_: 1 / 0)
+        with structlog.testing.capture_logs() as logs:
+            room.put(batch_of(1))
+            await room.until(lambda: room.spool.gate.closed)
+        assert logs[-1]["event"] == "spool failed, please report it"
+        assert room.spool.degraded() != []
+
+
+async def test_two_processes_do_not_use_one_directory(opened, tmp_path):
+    """The second gives up and leaves the first alone."""
+    async with opened() as room:
+        with pytest.raises(files.LockedError):
+            await SqliteSpool(tmp_path, MIB, BLOCKS, Ledger()).start()
+        room.put(batch_of(1))
+        assert await room.take_all() == [1]
+        assert room.spool.degraded() == []
