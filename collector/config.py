@@ -498,7 +498,8 @@ class DeadLetterSettings(Settings):
     max_age: Annotated[float, duration("1s", "3650d")] = 30 * 86400.0
     """How long each is kept."""
     unknown_intake_max_bytes: Annotated[int, size(64 * KIB, 1 * TIB)] = 64 * MIB
-    """How much of those is kept that anybody could have sent: of unknown intakes and incomplete."""
+    """How much is kept of those that anybody could have sent: of unknown intakes, and as much of
+    incomplete ones."""
 
 
 class AdminSettings(Settings):

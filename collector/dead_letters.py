@@ -7,6 +7,7 @@ one holds up neither the other requests nor what arrives, and a restart goes on 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -103,12 +104,17 @@ class Office:
 
         Args:
             requests: those that are not answered.
+
+        Raises:
+            sqlite3.Error: the spool's file cannot be used at present.
         """
         for request in requests:
             try:
                 state, answer = await self._carry_out(request)
             except RefusedError as error:
                 state, answer = "failed", {**request.answer, "problem": str(error)}
+            except sqlite3.Error:
+                raise  # the spool's trouble: the request waits until that is over
             except Exception:  # a mistake of ours costs the request, not the daemon
                 log.exception("request failed, please report it", request=request.number)
                 problem = "the daemon could not carry it out; its log has the details"

@@ -253,6 +253,7 @@ class Service:
                 self._pipeline, self._batchers.values(), self._spool, shares(self._config)
             )
             self._spool.on_requests = office.carry_out
+            self._spool.on_failure = self._fail
 
     async def _start_admin(self) -> None:
         admin = self._config.admin
@@ -315,8 +316,12 @@ class Service:
                 task=delivery.get_name(),
                 exc_info=delivery.exception(),
             )
-            self.failed = True
-            self.stop_asked.set()
+            self._fail()
+
+    def _fail(self) -> None:
+        """Ask for a stop with exit code 1: a part that is needed has broken."""
+        self.failed = True
+        self.stop_asked.set()
 
     def _build_pipeline(self, router: Router) -> Pipeline:
         return Pipeline(

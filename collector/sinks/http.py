@@ -214,9 +214,9 @@ class HttpSink:
             whole = join(together)
         except DAMAGE:  # each by itself shows which it is
             return together
-        self._spool.replace(batch, (whole,))
-        for joined in together[1:]:
+        for joined in together[1:]:  # first, so that no bound is exceeded for the moment between
             self._spool.replace(joined, ())
+        self._spool.replace(batch, (whole,))
         return [whole]
 
     def _can_join(self, together: Sequence[Batch], another: Batch) -> bool:

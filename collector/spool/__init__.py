@@ -117,7 +117,16 @@ class Letter:
 
 
 UNTRUSTED: Final = frozenset({"unknown_intake", "incomplete_frame"})
-"""Reasons that anybody who reaches a listener can cause: such letters have a bound of their own."""
+"""Reasons that anybody who reaches a listener can cause."""
+
+
+def pool_of(reason: str) -> str:
+    """Return the pool of dead letters that one of this reason is in; each has a bound of its own.
+
+    Returns:
+        The reason itself if it is among `UNTRUSTED`; else an empty text, the pool of all others.
+    """
+    return reason if reason in UNTRUSTED else ""
 
 
 class Backlog(NamedTuple):

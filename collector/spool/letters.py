@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import orjson
 
-from collector.spool import UNTRUSTED, Letter
+from collector.spool import Letter, pool_of
 
 if TYPE_CHECKING:
     import sqlite3
@@ -34,16 +34,15 @@ CREATE TABLE letter (
     kept REAL NOT NULL,
     is_frame INTEGER NOT NULL,
     is_cut INTEGER NOT NULL,
-    untrusted INTEGER NOT NULL,
+    pool TEXT NOT NULL,
     size INTEGER NOT NULL,
     raw BLOB NOT NULL,
     event BLOB
 );
-CREATE INDEX letter_kind ON letter (number, reason, intake, sink, kept, untrusted, size);
-CREATE INDEX letter_trust ON letter (untrusted, number, reason, size);
+CREATE INDEX letter_kind ON letter (number, reason, intake, sink, kept, pool, size);
+CREATE INDEX letter_pool ON letter (pool, number, reason, size);
 CREATE INDEX letter_age ON letter (kept);
-CREATE TABLE letter_octets (untrusted INTEGER PRIMARY KEY, octets INTEGER NOT NULL);
-INSERT INTO letter_octets VALUES (0, 0), (1, 0)
+CREATE TABLE letter_octets (pool TEXT PRIMARY KEY, octets INTEGER NOT NULL) WITHOUT ROWID
 """
 
 # What `choose` returns at once, so that few large letters take no more memory than many small ones.
@@ -59,7 +58,7 @@ _COLUMNS: Final = (
 )
 _INSERT: Final = (
     "INSERT INTO letter (reason, problem, identifier, intake, sink, listener, peer, received, raw, "
-    "is_frame, event, is_cut, untrusted, size, kept) "
+    "is_frame, event, is_cut, pool, size, kept) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _CHOSEN: Final = """
@@ -147,10 +146,11 @@ def insert(connection: sqlite3.Connection, letters: Sequence[Letter], now: float
         now: when they are set aside, in seconds since 1970.
     """
     connection.executemany(_INSERT, (_row(letter, now) for letter in letters))
-    for untrusted in (False, True):
-        octets = sum(item.size for item in letters if (item.reason in UNTRUSTED) is untrusted)
-        if octets:
-            _add_octets(connection, untrusted, octets)
+    octets: Counter[str] = Counter()
+    for letter in letters:
+        octets[pool_of(letter.reason)] += letter.size
+    for pool, added in octets.items():
+        _add_octets(connection, pool, added)
 
 
 def choose(
@@ -206,10 +206,9 @@ def last_number(connection: sqlite3.Connection) -> int:
     return row[0] or 0
 
 
-def sizes(connection: sqlite3.Connection) -> dict[bool, int]:
-    """Return how many octets there are of trusted and of untrusted dead letters, roughly."""
-    query = "SELECT untrusted, octets FROM letter_octets"
-    return {bool(untrusted): octets for untrusted, octets in connection.execute(query)}
+def sizes(connection: sqlite3.Connection) -> Counter[str]:
+    """Return how many octets there are of the dead letters of each pool, roughly."""
+    return Counter(dict(connection.execute("SELECT pool, octets FROM letter_octets").fetchall()))
 
 
 def delete(connection: sqlite3.Connection, choice: Choice) -> Counter[str]:
@@ -229,26 +228,25 @@ def delete_numbers(connection: sqlite3.Connection, numbers: Sequence[int]) -> Co
     return _delete(connection, "number IN (SELECT value FROM json_each(:numbers))", listed)
 
 
-def evict(connection: sqlite3.Connection, untrusted: bool, max_bytes: int) -> Counter[str]:
+def evict(connection: sqlite3.Connection, pool: str, max_bytes: int) -> Counter[str]:
     """Delete the oldest dead letters until those that are left fit; return how many, by reason.
 
     Args:
         connection: to the spool's file.
-        untrusted: whether those that anybody can cause are meant, or the others.
+        pool: those of which pool.
         max_bytes: octets that may be kept of them.
     """
-    excess = sizes(connection)[untrusted] - max_bytes
+    excess = sizes(connection)[pool] - max_bytes
     if excess <= 0:
         return Counter()
-    query = "SELECT number, size FROM letter WHERE untrusted = ? ORDER BY number"
+    query = "SELECT number, size FROM letter WHERE pool = ? ORDER BY number"
     last = 0
-    for number, size in connection.execute(query, (untrusted,)):
+    for number, size in connection.execute(query, (pool,)):
         last = number
         excess -= size
         if excess <= 0:
             break
-    condition = "untrusted = :untrusted AND number <= :last"
-    return _delete(connection, condition, {"untrusted": untrusted, "last": last})
+    return _delete(connection, "pool = :pool AND number <= :last", {"pool": pool, "last": last})
 
 
 def expire(connection: sqlite3.Connection, before: float) -> Counter[str]:
@@ -267,19 +265,21 @@ def _delete(
     """Delete the letters of a condition, which is a constant of this module."""
     deleted: Counter[str] = Counter()
     tally = f"""
-        SELECT reason, untrusted, count(*), sum(size) FROM letter WHERE {condition} GROUP BY 1, 2
+        SELECT reason, count(*), sum(size) FROM letter WHERE {condition} GROUP BY reason
     """  # noqa: S608 - made of constants
-    for reason, untrusted, number, octets in connection.execute(tally, parameters).fetchall():
+    for reason, number, octets in connection.execute(tally, parameters).fetchall():
         deleted[reason] += number
-        _add_octets(connection, untrusted, -octets)
+        _add_octets(connection, pool_of(reason), -octets)
     if deleted:
         connection.execute(f"DELETE FROM letter WHERE {condition}", parameters)  # noqa: S608
     return deleted
 
 
-def _add_octets(connection: sqlite3.Connection, untrusted: bool, octets: int) -> None:
+def _add_octets(connection: sqlite3.Connection, pool: str, octets: int) -> None:
     connection.execute(
-        "UPDATE letter_octets SET octets = octets + ? WHERE untrusted = ?", (octets, untrusted)
+        "INSERT INTO letter_octets VALUES (?, ?) "
+        "ON CONFLICT (pool) DO UPDATE SET octets = octets + excluded.octets",
+        (pool, octets),
     )
 
 
@@ -308,7 +308,7 @@ def _row(letter: Letter, now: float) -> tuple[Any, ...]:
         letter.is_frame,
         letter.event,
         letter.is_cut,
-        letter.reason in UNTRUSTED,
+        pool_of(letter.reason),
         letter.size,
         now,
     )

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
+from collections import defaultdict, deque
 from itertools import count
 from typing import TYPE_CHECKING, Any
 
-from collector.spool import EVICTED, SPOOL_FULL, UNTRUSTED, Backlog, Batch, Letter, Share
+from collector.spool import EVICTED, SPOOL_FULL, Backlog, Batch, Letter, Share, pool_of
 from collector.spool.lanes import Lanes
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ class MemorySpool:
         self.gate = self._lanes.gate
         self.gates = self._lanes.gates()
         self._numbers = count(1)
-        self._trusted, self._untrusted = _Letters(), _Letters()
+        self._pools: defaultdict[str, _Letters] = defaultdict(_Letters)
 
     async def start(self) -> None:
         """Do nothing: there is nothing to open."""
@@ -141,8 +141,7 @@ class MemorySpool:
     def _keep(self, letter: Letter) -> None:
         ledger = self._ledger
         ledger.dead_lettered[letter.reason] += 1
-        letters = self._untrusted if letter.reason in UNTRUSTED else self._trusted
-        for evicted in letters.add(letter):
+        for evicted in self._pools[pool_of(letter.reason)].add(letter):
             ledger.dead_lettered[evicted.reason] -= 1
             ledger.dropped[EVICTED] += 1
 

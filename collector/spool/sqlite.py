@@ -105,6 +105,7 @@ class SqliteSpool:
 
     Attributes:
         on_requests: is given what the command line has asked for.
+        on_failure: is called if a mistake of ours has ended what writes it.
     """
 
     def __init__(
@@ -121,6 +122,7 @@ class SqliteSpool:
     ) -> None:
         self.max_bytes = max_bytes
         self.on_requests: Callable[[list[Request]], Awaitable[None]] | None = None
+        self.on_failure: Callable[[], None] | None = None
         self._directory = directory
         self._ledger = ledger
         self._max_age = max_age
@@ -205,6 +207,8 @@ class SqliteSpool:
             )
             self._writer.in_trouble = True
             self._lanes.obstruct(_DISK)
+            if self.on_failure is not None:
+                self.on_failure()
 
     async def close(self) -> int:
         """Write what is there, and close the file; return how many copies could not be written."""

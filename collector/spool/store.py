@@ -15,7 +15,17 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from collector.spool import EVICTED, EXPIRED, PURGED, Batch, Letter, files, letters, requests
+from collector.spool import (
+    EVICTED,
+    EXPIRED,
+    PURGED,
+    Batch,
+    Letter,
+    files,
+    letters,
+    pool_of,
+    requests,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -112,7 +122,7 @@ class Summary(NamedTuple):
 
 
 class Bounds(NamedTuple):
-    """How many dead letters are kept: octets of trusted and of untrusted ones."""
+    """How many dead letters are kept: octets of all, but of each reason that is `UNTRUSTED`."""
 
     trusted: int
     untrusted: int
@@ -291,11 +301,9 @@ class Store:
                 missed -= letters.delete_numbers(self._connection, list(group.released))
             if group.letters:
                 letters.insert(self._connection, group.letters, self._clock())
-                for untrusted, octets in (
-                    (False, self._bounds.trusted),
-                    (True, self._bounds.untrusted),
-                ):
-                    evicted += letters.evict(self._connection, untrusted, octets)
+                for pool in {pool_of(letter.reason) for letter in group.letters}:
+                    bound = self._bounds.untrusted if pool else self._bounds.trusted
+                    evicted += letters.evict(self._connection, pool, bound)
             accounts = _with_dropped(group.accounts, EVICTED, evicted)
             if missed:
                 accounts = {**accounts, "received": accounts["received"] + missed.total()}

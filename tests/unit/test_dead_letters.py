@@ -1,5 +1,6 @@
 """Carrying out what the command line asks for."""
 
+import sqlite3
 from collections import Counter
 
 import pytest
@@ -207,6 +208,17 @@ async def test_a_letter_that_breaks_the_replay_costs_the_request_alone(room):
     assert room.spool.story[-2:] == [("flush",), ("release", [1])]
     assert logged[0]["event"] == "request failed, please report it"
     assert logged[0]["exc_info"]
+
+
+async def test_a_file_that_cannot_be_used_at_present_fails_no_request(room, monkeypatch):
+    """It is carried out once that is over."""
+
+    async def choose_letters(*_):
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(room.spool, "choose_letters", choose_letters)
+    with pytest.raises(sqlite3.OperationalError):
+        await room.ask("replay")
 
 
 async def test_letters_are_purged_until_none_is_left(room):

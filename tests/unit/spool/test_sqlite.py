@@ -429,12 +429,15 @@ async def test_batches_of_a_sink_that_is_gone_wait_and_are_named(opened):
 
 async def test_a_mistake_in_writing_stops_what_comes_in(opened, monkeypatch):
     """It is said, and the daemon does not go on as if nothing had happened."""
+    failures = []
     async with opened() as room:
+        room.spool.on_failure = lambda: failures.append("failed")
         monkeypatch.setattr(room.spool, "written", lambda *_: 1 / 0)
         with structlog.testing.capture_logs() as logs:
             room.put(batch_of(1))
             await room.until(lambda: room.spool.gate.closed)
         assert logs[-1]["event"] == "spool failed, please report it"
+        assert failures == ["failed"]
         assert room.spool.degraded() != []
 
 
