@@ -166,7 +166,7 @@ def test_a_condition_has_a_part_that_is_decided_first(condition, first, rest):
         (not_null("a"), (not_null("a"),)),
         (equals("a", "1 or b=2"), (equals("a", "1 or b=2"),)),
     ],
-    ids=str,
+    ids=lambda value: ", ".join(map(str, value)) if isinstance(value, tuple) else str(value),
 )
 def test_a_condition_knows_its_alternatives(condition, alternatives):
     """Whatever its text looks like."""
