@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import threading
 from collections import Counter
 from contextlib import asynccontextmanager, closing
 
@@ -124,11 +125,15 @@ def malformed(_group):
 @pytest.mark.usefixtures("failures")
 async def test_what_comes_together_is_written_together(tmp_path):
     """What comes meanwhile is written next."""
+    meanwhile = threading.Event()
     async with running(tmp_path) as (writer, owner):
+        commit = writer.store.commit
+        writer.store.commit = lambda group: meanwhile.wait(30) and commit(group)
         put(writer, 1, 2)
         await until(lambda: writer.writing)
         put(writer, 3)
         put(writer, 4)
+        meanwhile.set()
         await until(lambda: len(owner.calls) == 2)
     assert owner.calls[:2] == [("written", [1, 2]), ("written", [3, 4])]
 
