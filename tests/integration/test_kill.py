@@ -55,7 +55,9 @@ async def test_what_was_committed_is_delivered_however_often_the_daemon_is_kille
             may_repeat |= delivered & stored
         station.come_back()
         async with station.daemon() as daemon:
-            ledger = await daemon.ledger_when(lambda ledger: not ledger["spooled"])
+            ledger = await daemon.ledger_when(
+                lambda ledger: not ledger["spooled"] + ledger["in_memory"]
+            )
             metrics = await daemon.metrics()
             for account in ("received", "delivered", "spooled"):
                 sample = f'collector_ledger_messages{{account="{account}",reason=""}}'
