@@ -7,22 +7,25 @@ a file becomes settings is in `collector.settings`. `load` is the way from a fil
 Sizes are in bytes and durations in seconds once they are read.
 """
 
-import ipaddress
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, get_args
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError
 
 from collector.events.envelope import DEFAULT_PARTS, Part
-from collector.events.fields import ALWAYS, known_fields, may_have
+from collector.events.fields import ALWAYS, known_fields
 from collector.parsers import PARSERS, PROFILES, Profile
-from collector.settings import constant_fields, relations, sink_relations
+from collector.settings import (
+    advice,
+    constant_fields,
+    listener_relations,
+    relations,
+    sink_relations,
+)
 from collector.settings.checking import Settings, check
 from collector.settings.constant_fields import CONSTANT_FIELDS
 from collector.settings.document import read_mapping, read_text
@@ -37,12 +40,19 @@ from collector.settings.kinds import (
     INBOX,
     INDEX,
     LABEL,
+    MODE,
     NETWORK,
+    PEER_NAME,
+    PEM_FILE,
+    PORT,
+    PROXY_URL,
     SD_NAME,
     SECRET,
     SECRET_FILE,
+    SOCKET_PATH,
     TEMPLATE,
     TIMEZONE,
+    TLS_VERSION,
     URL,
     USER_NAME,
     Network,
@@ -52,7 +62,7 @@ from collector.settings.kinds import (
     size,
     whole,
 )
-from collector.settings.problems import ConfigError, Problem, joined, shown
+from collector.settings.problems import ConfigError, Problem, joined, listed
 from collector.settings.secret_files import read_secret
 from collector.settings.substitution import substitute
 from collector.settings.units import GIB, KIB, MIB, TIB, format_duration
@@ -60,7 +70,7 @@ from collector.settings.units import GIB, KIB, MIB, TIB, format_duration
 ALL_SINKS = "all"
 """In place of a sink's name: every sink. No sink can have this name."""
 
-Transport = Literal["udp", "tcp"]
+Transport = Literal["udp", "tcp", "relp", "unix", "unix-datagram"]
 Framing = Literal["auto", "octet-counted", "lf", "nul"]
 WhenOversize = Literal["truncate", "reject"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -72,6 +82,7 @@ Compression = Literal["none", "gzip", "zstd"]
 Networks = Annotated[tuple[Annotated[Network, NETWORK], ...], Field(max_length=1000), OneOrMany()]
 SecretText = Annotated[SecretStr, SECRET]
 SecretFile = Annotated[Path, SECRET_FILE]
+PemFile = Annotated[Path, PEM_FILE]
 
 # Headers that follow from how a request is sent.
 _OWN_HEADERS = {
@@ -84,11 +95,20 @@ _OWN_HEADERS = {
 }
 
 
-@dataclass(frozen=True)
-class _Only:
-    """Marks a setting of the listeners with one transport."""
+_INTERNET: tuple[Transport, ...] = ("udp", "tcp", "relp")
+_STREAMS: tuple[Transport, ...] = ("tcp", "relp", "unix")
+_UNIX: tuple[Transport, ...] = ("unix", "unix-datagram")
 
-    transport: Transport
+
+class _Only:
+    """Marks a setting that only listeners of some transports have."""
+
+    def __init__(self, *transports: Transport) -> None:
+        self.transports = transports
+
+
+class _OwnPath:
+    """Marks a path that the daemon makes itself, and so does not read."""
 
 
 class FilterSettings(Settings):
@@ -124,51 +144,105 @@ class FilterSettings(Settings):
 Filters = Annotated[tuple[FilterSettings, ...], Field(max_length=100)]
 
 
+class ListenerTls(Settings):
+    """TLS on a listener (RFC 5425)."""
+
+    cert_file: PemFile
+    """The file that holds the certificate, followed by those of the authorities between (PEM)."""
+    key_file: PemFile
+    """The file that holds the private key of the certificate (PEM)."""
+    client_ca_file: PemFile | None = None
+    """The file that holds the authorities whose certificates senders may have (PEM)."""
+    require_client_cert: Annotated[bool, BOOLEAN] | None = None
+    """Whether a sender without a certificate is refused; unwritten for true with client_ca_file."""
+    allowed_names: Annotated[
+        tuple[Annotated[str, PEER_NAME], ...], Field(max_length=1000), OneOrMany()
+    ] = ()
+    """The names of which a sender's certificate needs one; empty for any. *.example.com stands for
+    every name directly below example.com."""
+    min_version: Annotated[Literal["1.2", "1.3"], TLS_VERSION] = "1.2"
+    """The oldest version of TLS that is spoken."""
+    handshake_timeout: Annotated[float, duration("100ms", "5m")] = 10.0
+    """How long a handshake may take before its connection is closed."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find what needs the certificates of senders where none are asked for."""
+        return listener_relations.asked_for_certificates(written)
+
+    @property
+    def asks_for_client_cert(self) -> Literal["required", "optional", "no"]:
+        """Whether a sender has to show a certificate, may show one, or is not asked for one."""
+        if self.client_ca_file is None:
+            return "no"
+        return "optional" if self.require_client_cert is False else "required"
+
+
 class ListenerSettings(Settings):
     """A socket that messages arrive on."""
 
     name: Annotated[str, LABEL]
     """The listener's name in logs and metrics; unique."""
     transport: Transport
-    """How messages arrive: udp, one message in a datagram, or tcp, framed in a stream."""
-    host: Annotated[str, HOST] = "0.0.0.0"
-    """The address to listen on; `::` takes IPv4 too."""
-    port: Annotated[int, whole(0, 65535)]
-    """The port to listen on; 0 lets the system choose one, which the log tells."""
+    """How messages arrive: udp, one message in a datagram; tcp, framed in a stream; relp, each
+    answered once it is safe; unix and unix-datagram, as tcp and udp at a socket of this machine."""
+    host: Annotated[str, HOST, _Only(*_INTERNET)] = "0.0.0.0"
+    """The address to listen on (udp, tcp, relp); `::` takes IPv4 too."""
+    port: Annotated[Annotated[int, PORT] | None, _Only(*_INTERNET)] = None
+    """The port to listen on (udp, tcp, relp); 0 lets the system choose one, which the log tells."""
+    path: Annotated[Annotated[Path, SOCKET_PATH] | None, _Only(*_UNIX), _OwnPath()] = None
+    """The path of the socket (unix, unix-datagram)."""
+    mode: Annotated[int, MODE, _Only(*_UNIX)] = 0o660
+    """The permissions of the socket (unix, unix-datagram); who may write to it may send."""
     intake: Annotated[str, LABEL] | None = None
     """The intake that messages without a key belong to."""
-    framing: Annotated[Framing, _Only("tcp")] = "auto"
-    """How messages follow one another (tcp): octet-counted or lf, nul, or auto for each frame."""
+    framing: Annotated[Framing, _Only("tcp", "unix")] = "auto"
+    """How messages follow one another (tcp, unix): octet-counted or lf, nul, or auto for each
+    frame."""
     timezone: Annotated[tzinfo, TIMEZONE] = UTC
     """The zone of times in syslog headers that name none; shown with envelope: syslog."""
     max_message_bytes: Annotated[int, size(1 * KIB, 16 * MIB)] = 256 * KIB
     """The length beyond which a message is oversize."""
     when_oversize: WhenOversize = "truncate"
     """What becomes of an oversize message: truncate keeps its beginning, reject nothing of it."""
-    allowed_sources: Networks = ()
-    """The networks that may send; empty for all."""
-    max_connections: Annotated[int, whole(1, 100_000), _Only("tcp")] = 1024
-    """How many connections may be open at once (tcp)."""
-    max_connections_per_source: Annotated[int, whole(1, 100_000), _Only("tcp")] = 128
-    """How many connections one address may have open at once (tcp)."""
-    idle_timeout: Annotated[Annotated[float, duration("10ms", "30d")] | None, _Only("tcp")] = None
-    """How long a connection may be silent before it is closed (tcp); unwritten for ever."""
-    frame_timeout: Annotated[float, duration("10ms", "1h"), _Only("tcp")] = 30.0
-    """How long a message that has begun may take to end before its connection is closed (tcp)."""
-    receive_buffer: Annotated[int, size(4 * KIB, 1 * GIB), _Only("udp")] = 8 * MIB
-    """The socket's receive buffer, SO_RCVBUF (udp); the kernel may give less, which is logged."""
+    allowed_sources: Annotated[Networks, _Only(*_INTERNET)] = ()
+    """The networks that may send (udp, tcp, relp); empty for all."""
+    max_connections: Annotated[int, whole(1, 100_000), _Only(*_STREAMS)] = 1024
+    """How many connections may be open at once (tcp, relp, unix)."""
+    max_connections_per_source: Annotated[int, whole(1, 100_000), _Only("tcp", "relp")] = 128
+    """How many connections one address may have open at once (tcp, relp)."""
+    idle_timeout: Annotated[Annotated[float, duration("10ms", "30d")] | None, _Only(*_STREAMS)] = (
+        None
+    )
+    """How long a connection may be silent before it is closed (tcp, relp, unix); unwritten for
+    ever."""
+    frame_timeout: Annotated[float, duration("10ms", "1h"), _Only(*_STREAMS)] = 30.0
+    """How long a message that has begun may take to end before its connection is closed (tcp,
+    relp, unix)."""
+    receive_buffer: Annotated[int, size(4 * KIB, 1 * GIB), _Only("udp", "unix-datagram")] = 8 * MIB
+    """The socket's receive buffer, SO_RCVBUF (udp, unix-datagram); the kernel may give less, which
+    is logged."""
+    proxy_protocol: Annotated[Networks, _Only("tcp", "relp")] = ()
+    """The networks of the proxies (tcp, relp): a connection from there has to begin with a PROXY
+    header, which says who sends; from elsewhere none is read."""
+    tls: Annotated[ListenerTls | None, _Only("tcp", "relp")] = None
+    """TLS (tcp, relp); unwritten for none."""
 
     @classmethod
     def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
-        """Find settings of another transport."""
+        """Find settings of another transport, and a place that is missing."""
         transport = written.get("transport")
         if transport not in get_args(Transport):
             return
         for name, field in cls.model_fields.items():
             for mark in field.metadata:
-                if isinstance(mark, _Only) and name in written and mark.transport != transport:
+                if isinstance(mark, _Only) and name in written and transport not in mark.transports:
+                    accepted = listed(mark.transports)
                     what = f"not a setting of a {transport} listener"
-                    yield Problem(name, f"{what}; accepted with transport: {mark.transport}")
+                    yield Problem(name, f"{what}; accepted with transport: {accepted}")
+        place, kind = ("path", SOCKET_PATH) if transport in _UNIX else ("port", PORT)
+        if place not in written:
+            yield Problem(place, f"is missing; accepted: {kind.accepted}")
 
 
 class RateSettings(Settings):
@@ -189,8 +263,8 @@ class IntakeSettings(Settings):
     """What reads its messages; raw only forwards them as text."""
     key: Annotated[tuple[SecretText, ...], Field(max_length=16), OneOrMany()] = ()
     """The key, or a list of keys while it changes, that its messages carry; a secret."""
-    key_file: SecretFile | None = None
-    """The file that holds the key."""
+    key_file: Annotated[tuple[SecretFile, ...], Field(max_length=16), OneOrMany()] = ()
+    """The file that holds the key, or a list of files, one for each key."""
     sources: Networks = ()
     """The networks whose messages belong to this intake without a key."""
     profile: Profile = "documented"
@@ -210,6 +284,8 @@ class IntakeSettings(Settings):
     """Filters: an event that one of them matches is dropped, counted as filter:NAME."""
     max_rate: RateSettings | None = None
     """How many events it takes; unwritten for any number."""
+    expect_every: Annotated[float, duration("1s", "365d")] | None = None
+    """How long a sender may be silent before that is reported; unwritten for ever."""
     sinks: Annotated[tuple[Annotated[str, LABEL], ...], Field(min_length=1), OneOrMany()] = (
         ALL_SINKS,
     )
@@ -235,13 +311,13 @@ class IntakeSettings(Settings):
         return known_fields(self.parser, self.profile, self.envelope)
 
     def read_keys(self) -> tuple[str, ...]:
-        """Return the keys in plain text, the file read again.
+        """Return the keys in plain text, in the order of the settings, files read again.
 
         Raises:
-            SecretFileError: The file holds no usable key now.
+            SecretFileError: A file holds no usable key now.
         """
-        if self.key_file is not None:
-            return (read_secret(self.key_file),)
+        if self.key_file:
+            return tuple(read_secret(file) for file in self.key_file)
         return tuple(key.get_secret_value() for key in self.key)
 
 
@@ -386,6 +462,24 @@ class ShareSettings(Settings):
     """What becomes of more: block, its senders wait, or drop; unwritten for what the spool has."""
 
 
+class SinkTls(Settings):
+    """TLS towards a sink with an https URL."""
+
+    ca_file: PemFile | None = None
+    """The file that holds the authorities that are trusted (PEM); unwritten for the system's."""
+    cert_file: PemFile | None = None
+    """The file that holds the collector's own certificate (PEM), for sinks that ask for one."""
+    key_file: PemFile | None = None
+    """The file that holds the private key of that certificate (PEM)."""
+    verify: Annotated[bool, BOOLEAN] = True
+    """Whether the sink has to show a certificate that is valid for its name."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find a certificate without its key, and the other way round."""
+        return relations.all_or_none(written, ["cert_file", "key_file"])
+
+
 class SinkSettings(Settings):
     """Where events go."""
 
@@ -422,12 +516,18 @@ class SinkSettings(Settings):
     """How long the sink is left alone after it failed."""
     spool: ShareSettings = ShareSettings()
     """Its share of the spool."""
+    tls: SinkTls | None = None
+    """How TLS is spoken with it (https); unwritten for the system's authorities."""
+    proxy: Annotated[SecretStr, PROXY_URL] | None = None
+    """The HTTP proxy that requests go through; a secret, since it may hold a password. Unwritten
+    for none: the variables of the environment are not looked at."""
 
     @classmethod
     def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
         """Find a name for all sinks, what does not go with the format, and names given twice."""
         yield from relations.unique_names(written, "only")
         yield from sink_relations.fitting_format(written, _defaults())
+        yield from sink_relations.fitting_url(written)
         if written.get("name") == ALL_SINKS:
             yield Problem("name", f"{ALL_SINKS!r} means every sink; accepted: another name")
         headers, auth = written.get("headers"), written.get("auth")
@@ -507,7 +607,7 @@ class AdminSettings(Settings):
 
     host: Annotated[str, HOST] = "127.0.0.1"
     """The address to listen on; off loopback without token_file only metrics and health."""
-    port: Annotated[int, whole(0, 65535)] = 9514
+    port: Annotated[int, PORT] = 9514
     """The port to listen on; 0 lets the system choose one."""
     token_file: SecretFile | None = None
     """The file that holds the token that status and API ask for."""
@@ -554,6 +654,10 @@ class Config(Settings):
     """What the daemon says about itself, on standard error."""
     shutdown_grace: Annotated[float, duration("0", "1h")] = 8.0
     """How long a stop may take to deliver what waits."""
+    max_buffered_bytes: Annotated[int, size(1 * MIB, 16 * GIB)] = 64 * MIB
+    """How much of unfinished messages all connections may hold together; beyond that, connections
+    are closed whose message is large and has long been unfinished. Senders that end none could
+    otherwise ask for max_connections times max_message_bytes at every listener."""
 
     @classmethod
     def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
@@ -561,6 +665,7 @@ class Config(Settings):
         for section in ("listeners", "intakes", "sinks"):
             yield from relations.unique_names(written, section)
         yield from relations.unique_addresses(_places(written))
+        yield from relations.unique_paths(written)
         yield from relations.known_references(written, ALL_SINKS)
         yield from relations.reachable_intakes(written)
         yield from relations.unique_keys(written)
@@ -626,11 +731,38 @@ def warnings(config: Config) -> list[Problem]:
         A warning for each such thing, in the order of the file.
     """
     return [
-        *_intake_warnings(config),
-        *_sink_warnings(config),
+        *advice.on_listeners(config),
+        *advice.on_intakes(config),
+        *advice.on_sinks(config),
         *sink_relations.elasticsearch_warnings(config),
-        *_filter_warnings(config),
+        *advice.on_filters(config),
+        *advice.on_buffers(config),
     ]
+
+
+def referenced_files(config: Config) -> tuple[Path, ...]:
+    """List the files that settings refer to, so that a change of theirs can be noticed.
+
+    Args:
+        config: Checked settings.
+
+    Returns:
+        Every file of a secret, certificate or key, each once, in the order of the settings.
+    """
+    return tuple(dict.fromkeys(_paths(config)))
+
+
+def _paths(value: object) -> Iterator[Path]:
+    """Walk the paths in settings, those aside that the daemon makes itself."""
+    if isinstance(value, Settings):
+        for name, field in type(value).model_fields.items():
+            if not any(isinstance(mark, _OwnPath) for mark in field.metadata):
+                yield from _paths(getattr(value, name))
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _paths(item)
+    elif isinstance(value, Path):
+        yield value
 
 
 def schema() -> dict[str, Any]:
@@ -679,75 +811,6 @@ def _auth_headers(auth: Mapping[str, Any]) -> Iterator[str]:
         yield name.lower()
 
 
-def _intake_warnings(config: Config) -> Iterator[Problem]:
-    if not config.intakes:
-        yield Problem("intakes", "there is none, so no message is forwarded")
-    for index, intake in enumerate(config.intakes):
-        path = f"intakes[{index}]"
-        if not intake.key and not intake.key_file:
-            for problem in _open_listeners(config, intake):
-                yield Problem(path, problem)
-        if "event.kind" in constant_fields.types(intake.fields):
-            message = (
-                "replaces pipeline_error too, by which messages that no parser reads are known"
-            )
-            yield Problem(f"{path}.fields.event.kind", message)
-
-
-def _open_listeners(config: Config, intake: IntakeSettings) -> Iterator[str]:
-    """Say which listeners let anyone send to an intake without a key."""
-    for listener in config.listeners:
-        is_open = not listener.allowed_sources and not _is_loopback(listener.host)
-        if listener.intake == intake.name and is_open:
-            where = f"listener {listener.name!r} ({listener.transport} {listener.host})"
-            message = f"has no key, and {where} takes its messages from any address"
-            yield f"{message}; allowed_sources there limits them"
-
-
-def _filter_warnings(config: Config) -> Iterator[Problem]:
-    """Find filters that look at a field which no event has, which is a misspelt name at best."""
-    for index, intake in enumerate(config.intakes):
-        yield from _blind(f"intakes[{index}].drop", intake.drop, [intake])
-    for index, sink in enumerate(config.sinks):
-        senders = [intake for intake in config.intakes if sink in config.sinks_of(intake)]
-        yield from _blind(f"sinks[{index}].only", sink.only, senders)
-
-
-def _blind(
-    path: str, filters: Sequence[FilterSettings], intakes: Collection[IntakeSettings]
-) -> Iterator[Problem]:
-    fields: dict[str, str] = {}
-    for intake in intakes:
-        fields |= intake.known_fields() | constant_fields.types(intake.fields)
-    for index, item in enumerate(filters):
-        if intakes and not may_have(fields, item.field):
-            message = f"no event that comes here has {shown(item.field)}, as far as is known"
-            yield Problem(f"{path}[{index}].field", message)
-
-
-def _sink_warnings(config: Config) -> Iterator[Problem]:
-    for index, sink in enumerate(config.sinks):
-        url = urlsplit(sink.url)
-        if sink.auth and url.scheme == "http" and not _is_loopback(url.hostname or ""):
-            message = "credentials are sent over plain http; use https"
-            yield Problem(f"sinks[{index}].url", message)
-        if waiting := _held_up_by(config, sink):
-            message = (
-                f"while this share is full, senders of {waiting} wait, and their other sinks get "
-                "nothing new either; when_full: drop keeps them going"
-            )
-            yield Problem(f"sinks[{index}].spool", message)
-
-
-def _held_up_by(config: Config, sink: SinkSettings) -> str:
-    """Name the intakes whose other sinks have to wait for the share of one sink; as a text."""
-    if sink.spool.max_bytes is None or (sink.spool.when_full or config.spool.when_full) == "drop":
-        return ""
-    reached = ((intake, config.sinks_of(intake)) for intake in config.intakes)
-    names = [shown(intake.name) for intake, sinks in reached if sink in sinks and len(sinks) > 1]
-    return f"intake {' and '.join(names)}" if names else ""
-
-
 def _fields_as_written(intake: Mapping[str, Any]) -> dict[str, str]:
     """Return what the events of an intake can have, as far as its settings are valid."""
     parser, profile, parts = (intake.get(name) for name in ("parser", "profile", "envelope"))
@@ -759,10 +822,3 @@ def _fields_as_written(intake: Mapping[str, Any]) -> dict[str, str]:
         next((known for known in PROFILES if known == profile), "documented"),
         [part for part in get_args(Part) if part in known_parts],
     )
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from collector import streams
 from collector.commands.access import ConfigOption, fail
-from collector.config import Transport
+from collector.drill.settings import Transport
 from collector.settings.problems import ConfigError
 from collector.settings.units import parse_duration
 

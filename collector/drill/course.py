@@ -19,7 +19,8 @@ from collector.drill.verdict import Facts, Ledger, Verdict, judge
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from collector.config import Config, Transport
+    from collector.config import Config
+    from collector.drill.settings import Transport
 
 # How long the load runs before the fault, and after it.
 LEAD_SECONDS = 3.0

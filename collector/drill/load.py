@@ -16,7 +16,8 @@ from collector.drill.settings import target
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from collector.config import Config, Framing, IntakeSettings, Transport
+    from collector.config import Config, Framing, IntakeSettings
+    from collector.drill.settings import Transport
 
 MARKER = "collector-drill-"
 """What stands before the number of a message in its payload."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from collector.config import Config, ListenerSettings, Transport
+    from collector.config import Config, ListenerSettings
+
+Transport = Literal["udp", "tcp"]
+"""How a drill can send."""
 
 HOST = "127.0.0.1"
 FILE_NAME = "collector.yaml"
@@ -32,7 +35,13 @@ SPOOL_NAME = "spool"
 # The listener that is added where the user has none of the transport that is asked for.
 ADDED_LISTENER = "drill"
 
-_SECRETS_OF_SINK = ("auth", "headers")
+# What a drill cannot send over becomes what it can, and is else as the user has it.
+_STAND_INS = {"relp": "tcp", "unix": "tcp", "unix-datagram": "udp"}
+
+# Who may send, and where a socket is.
+_DOOR_OF_LISTENER = ("allowed_sources", "proxy_protocol", "tls", "path", "mode")
+# How the user's sink is reached and asked.
+_DOOR_OF_SINK = ("auth", "headers", "tls", "proxy")
 _EMBEDDED = "embedded default"
 
 
@@ -66,13 +75,17 @@ def private(tree: Mapping[str, Any], *, directory: Path, sink_url: str) -> dict[
     changed = deepcopy(dict(tree))
     for _, listener in _entries(changed, "listeners"):
         listener |= {"host": HOST, "port": 0}
-        listener.pop("allowed_sources", None)
+        transport = listener.get("transport")
+        if isinstance(transport, str):
+            listener["transport"] = _STAND_INS.get(transport, transport)
+        for name in _DOOR_OF_LISTENER:
+            listener.pop(name, None)
     for index, intake in _entries(changed, "intakes"):
         intake["key"] = key_of(index)
         intake.pop("key_file", None)
     for index, sink in _entries(changed, "sinks"):
         sink["url"] = f"{sink_url}/{index}"
-        for name in _SECRETS_OF_SINK:
+        for name in _DOOR_OF_SINK:
             sink.pop(name, None)
     spool = changed.get("spool") or {}
     if isinstance(spool, dict):

@@ -15,7 +15,7 @@ from collector.spool import EVICTED, EXPIRED, PURGED, SPOOL_FULL
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from collector.config import Transport
+    from collector.drill.settings import Transport
 
 Ledger = dict[str, Any]
 """Accounts as `/api/status` has them."""

@@ -48,18 +48,39 @@ def read_text(path: Path) -> str:
     Raises:
         ConfigError: The file cannot be read, is longer than `MAX_BYTES`, or is not UTF-8.
     """
+    return text_of(read_content(path), str(path))
+
+
+def read_content(path: Path) -> bytes:
+    """Read a settings file as it is; raises ConfigError where it cannot be, or is too long."""
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
-        if len(content) > MAX_BYTES:
-            raise ConfigError(str(path), [Problem("", "is too long; accepted: at most 1MiB")])
-        return content.decode("utf-8-sig")
     except OSError as error:
-        problem = Problem("", f"cannot be read: {error.strerror}; accepted: a readable YAML file")
+        problem = f"cannot be read: {error.strerror}; accepted: a readable YAML file"
+        raise ConfigError(str(path), [Problem("", problem)]) from error
+    if len(content) > MAX_BYTES:
+        raise ConfigError(str(path), [Problem("", "is too long; accepted: at most 1MiB")])
+    return content
+
+
+def text_of(content: bytes, source: str) -> str:
+    """Return the text of a settings file, without a byte order mark.
+
+    Args:
+        content: What `read_content` returned.
+        source: The name of the file in messages.
+
+    Raises:
+        ConfigError: It is not UTF-8.
+    """
+    try:
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         problem = Problem(f"line {line}", "is not UTF-8; accepted: text in UTF-8")
-    raise ConfigError(str(path), [problem])
+    # Not chained: the exception carries the content.
+    raise ConfigError(source, [problem])
 
 
 def read_mapping(text: str, source: str) -> dict[str, Any]:

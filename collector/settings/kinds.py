@@ -7,6 +7,7 @@ pydantic calls it for validation and for the JSON schema: a bound is stated once
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from contextlib import suppress
 from copy import deepcopy
@@ -14,16 +15,16 @@ from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from zoneinfo import ZoneInfo
 
 from pydantic import SecretStr
 from pydantic_core import PydanticCustomError, core_schema
 
+from collector.settings.files import FileError, read_beginning
 from collector.settings.problems import kind_of, shown
 from collector.settings.secret_files import (
     MAX_SECRET_LENGTH,
-    SecretFileError,
     read_secret,
     secret_flaw,
 )
@@ -38,6 +39,7 @@ from collector.settings.units import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
 
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 
@@ -46,12 +48,18 @@ INBOX = "inbox:"
 """The address of the daemon's own inbox, in place of a URL."""
 
 MAX_URL_LENGTH = 2048
+MAX_SOCKET_PATH_LENGTH = 107
+"""Octets of the path of a unix socket: `sockaddr_un` has 108, of which the last is null."""
 MAX_COMPARED_LENGTH = 4096
 MAX_COMPARED_BITS = 64
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
+TLS_VERSIONS = ("1.2", "1.3")
+
 _DIGITS = re.compile(r"[0-9]{1,12}")
+_MODE_PATTERN = "0?[0-7]{1,3}"
+_MODE = re.compile(_MODE_PATTERN)
 _HOST_LABEL = r"[A-Za-z0-9_][A-Za-z0-9_-]{0,62}"
 _HOST_NAME = re.compile(rf"{_HOST_LABEL}(\.{_HOST_LABEL}){{0,126}}")
 _IPV4_MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
@@ -233,10 +241,54 @@ def _read_host(value: object) -> str:
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        # A name whose last part is a number is a mistyped IPv4 address.
-        if not _HOST_NAME.fullmatch(host) or host.rpartition(".")[2].isdecimal():
-            raise KindError(f"{shown(value)} is neither an address nor a host name") from None
+        return _read_host_name(host)
     return host
+
+
+def _read_host_name(name: str) -> str:
+    # A name whose last part is a number is a mistyped IPv4 address.
+    if not _HOST_NAME.fullmatch(name) or name.rpartition(".")[2].isdecimal():
+        raise KindError(f"{shown(name)} is neither an address nor a host name")
+    return name
+
+
+def _read_peer_name(value: object) -> str:
+    name = _text(value)
+    with suppress(KindError):
+        if name.startswith("*."):
+            _read_host_name(name.removeprefix("*."))
+        else:
+            _read_host(name)
+        return name
+    raise KindError(f"{shown(value)} is not a name of a certificate")
+
+
+def _read_mode(value: object) -> int:
+    # The YAML reader leaves octal numbers as texts. A number is one that looks decimal.
+    if isinstance(value, str) and _MODE.fullmatch(value):
+        return int(value, 8)
+    raise KindError(f"{shown(value)} is not an octal mode")
+
+
+def _read_socket_path(value: object) -> Path:
+    written = str(value) if isinstance(value, Path) else _text(value)
+    path = Path(written)
+    if not path.is_absolute() or not path.name or "\0" in written:
+        raise KindError(f"{shown(written)} is not the absolute path of a socket")
+    try:
+        length = len(os.fsencode(path))
+    except UnicodeEncodeError:
+        raise KindError(f"{shown(written)} is no file name") from None
+    if length > MAX_SOCKET_PATH_LENGTH:
+        raise KindError(f"{shown(written)} is too long")
+    return path
+
+
+def _read_tls_version(value: object) -> str:
+    version = str(value) if isinstance(value, float) else _text(value)
+    if version not in TLS_VERSIONS:
+        raise KindError(f"{shown(value)} is not one of the choices")
+    return version
 
 
 def _read_network(value: object) -> Network:
@@ -262,18 +314,30 @@ def _read_url(value: object) -> str:
     url = _text(value, secret=True)
     if url == INBOX:
         return url
-    if len(url) > MAX_URL_LENGTH or not url.isprintable() or " " in url:
-        raise KindError("is too long, or holds a blank or a control character")
-    try:
-        parts = urlsplit(url)
-        is_complete = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
-    except ValueError:
-        is_complete = False
-    if not is_complete:
-        raise KindError("is not a complete http or https URL")
+    parts = _split_url(url, {"http", "https"})
     if "@" in parts.netloc:
         raise KindError("holds a user name or a password, which belong in auth.basic")
     return url
+
+
+def _read_proxy_url(value: object) -> SecretStr:
+    given = value.get_secret_value() if isinstance(value, SecretStr) else value
+    url = _text(given, secret=True)
+    parts = _split_url(url, {"http"})
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise KindError("holds more than the address of a proxy")
+    return SecretStr(url)
+
+
+def _split_url(url: str, schemes: AbstractSet[str]) -> SplitResult:
+    """Take a URL apart that names a host."""
+    if len(url) > MAX_URL_LENGTH or not url.isprintable() or " " in url:
+        raise KindError("is too long, or holds a blank or a control character")
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        if parts.scheme in schemes and parts.hostname and parts.port != 0:
+            return parts
+    raise KindError(f"is not a complete {' or '.join(sorted(schemes))} URL")
 
 
 def _read_secret(value: object) -> SecretStr:
@@ -285,14 +349,33 @@ def _read_secret(value: object) -> SecretStr:
 
 
 def _read_secret_file(value: object) -> Path:
-    path = value if isinstance(value, Path) else Path(_text(value, secret=True))
+    path = _path(value)
     try:
         read_secret(path)
-    except SecretFileError as error:
-        # What does not look like a path may be the secret itself, written in the wrong place.
-        name = repr(str(path)) if str(path).startswith(("/", ".")) else "the file"
-        raise KindError(f"{name} {error.reason}") from None
+    except FileError as error:
+        raise _unusable(error) from None
     return path
+
+
+def _read_pem_file(value: object) -> Path:
+    path = _path(value)
+    try:
+        beginning = read_beginning(path, 1)
+    except FileError as error:
+        raise _unusable(error) from None
+    if not beginning:
+        raise _unusable(FileError(path, "is empty"))
+    return path
+
+
+def _path(value: object) -> Path:
+    return value if isinstance(value, Path) else Path(_text(value, secret=True))
+
+
+def _unusable(error: FileError) -> KindError:
+    # What does not look like a path may be the secret itself, written in the wrong place.
+    name = repr(str(error.path)) if str(error.path).startswith(("/", ".")) else "the file"
+    return KindError(f"{name} {error.reason}")
 
 
 def _text(value: object, *, secret: bool = False) -> str:
@@ -323,7 +406,7 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 
 def _listed(value: object) -> object:
-    return [value] if isinstance(value, str | int | float | SecretStr) else value
+    return [value] if isinstance(value, str | int | float | Path | SecretStr) else value
 
 
 def _number_or_text(low: int, high: int, pattern: str, accepted: str) -> dict[str, Any]:
@@ -361,6 +444,52 @@ SECRET_FILE = _text_kind(
     _read_secret_file, "a readable file that holds the secret, and nothing else, on one line"
 )
 """The path of a secret's file; it is read once for validation and again where it is used."""
+
+PEM_FILE = _text_kind(_read_pem_file, "a readable file in PEM form")
+"""The path of a file of certificates or of a private key; what it holds is checked at its use."""
+
+PEER_NAME = _text_kind(
+    _read_peer_name,
+    "a host name, one with *. before it for any name directly below, or an IP address",
+    maxLength=255,
+)
+"""A name that a certificate may carry: subject alternative names of the types DNS and IP."""
+
+TLS_VERSION = Kind(
+    _read_tls_version,
+    " or ".join(TLS_VERSIONS),
+    {"anyOf": [{"enum": [*TLS_VERSIONS, *map(float, TLS_VERSIONS)]}]},
+)
+"""The oldest version of TLS that is spoken; the value is a text."""
+
+PROXY_URL = _text_kind(
+    _read_proxy_url,
+    "http://HOST:PORT or http://USER:PASSWORD@HOST:PORT",
+    pattern="^[Hh][Tt][Tt][Pp]://.+$",
+)
+"""An HTTP proxy; the value is secret, since it may hold a password."""
+
+PORT = whole(0, 65535)
+"""A port to listen on; 0 lets the system choose one."""
+
+SOCKET_PATH = _text_kind(
+    _read_socket_path, f"an absolute path of at most {MAX_SOCKET_PATH_LENGTH} bytes"
+)
+"""The path of a unix socket, which need not be there yet."""
+
+MODE = Kind(
+    _read_mode,
+    "octal digits from 0000 to 0777, such as 0660",
+    {
+        # YAML readers disagree about 0660: a text, a decimal number or an octal one.
+        "anyOf": [
+            {"type": "integer", "minimum": 0, "maximum": 777},
+            _plain("octal digits, such as 0660", pattern=f"^{_MODE_PATTERN}$"),
+        ]
+    },
+    "{:04o}".format,
+)
+"""Permissions of a file, as chmod has them."""
 
 LABEL = text("[A-Za-z0-9_.-]{1,64}", "a name", "1 to 64 letters, digits, '_', '.' and '-'")
 """A name that metrics, logs and URLs can carry as it is."""

@@ -98,6 +98,12 @@ def suggestion(word: str, words: Iterable[str]) -> str | None:
     return next(iter(difflib.get_close_matches(word, list(words), n=1)), None)
 
 
+def listed(words: Sequence[str], last: str = "or") -> str:
+    """Return words as a list in a sentence: "a", "a or b", "a, b or c"."""
+    *others, final = words
+    return f"{', '.join(others)} {last} {final}" if others else final
+
+
 def joined(path: str, key: str) -> str:
     """Return the path of `key` in the mapping at `path`; a key that is no name stays out of it."""
     name = key if _NAME.fullmatch(key) else "…"

@@ -8,16 +8,18 @@ nothing.
 from __future__ import annotations
 
 from contextlib import suppress
+from os.path import normpath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from collector.settings.problems import Problem, shown, suggestion
+from collector.settings.problems import Problem, listed, shown, suggestion
 from collector.settings.secret_files import SecretFileError, read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
 
+_UNIX = ("unix", "unix-datagram")
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 
@@ -45,10 +47,10 @@ def names(written: Mapping[str, Any], section: str) -> list[str]:
 
 
 def at_most_one(written: Mapping[str, Any], choices: Sequence[str]) -> Iterator[Problem]:
-    """Find alternatives that are written together."""
-    present = [choice for choice in choices if choice in written]
+    """Find alternatives that are written together; an empty list counts as not written."""
+    present = [choice for choice in choices if written.get(choice, []) != []]
     if len(present) > 1:
-        together = f"{', '.join(present[:-1])} and {present[-1]} are written together"
+        together = f"{listed(present, 'and')} are written together"
         yield Problem("", f"{together}; accepted: one of {', '.join(choices)}")
 
 
@@ -57,6 +59,14 @@ def exactly_one(written: Mapping[str, Any], choices: Sequence[str]) -> Iterator[
     yield from at_most_one(written, choices)
     if not any(choice in written for choice in choices):
         yield Problem("", f"{' or '.join(choices)} is missing; accepted: one of them")
+
+
+def all_or_none(written: Mapping[str, Any], parts: Sequence[str]) -> Iterator[Problem]:
+    """Find settings that are written without those that belong to them."""
+    missing = [part for part in parts if part not in written]
+    if missing and len(missing) < len(parts):
+        together = listed(parts, "and")
+        yield Problem(missing[0], f"is missing; accepted: {together} together, or none of them")
 
 
 def unique_names(written: Mapping[str, Any], section: str) -> Iterator[Problem]:
@@ -93,7 +103,7 @@ class Place(NamedTuple):
 
     Attributes:
         path: The path of its settings.
-        transport: `tcp` or `udp`.
+        transport: As that of a listener.
         host: An address or a name.
         port: A number, perhaps written as a text.
     """
@@ -109,7 +119,7 @@ def unique_addresses(places: Sequence[Place]) -> Iterator[Problem]:
     taken: list[Place] = []
     for place in places:
         # Port 0 is another port each time.
-        if None in place or _text(place.port) == "0":
+        if None in place or place.transport in _UNIX or _text(place.port) == "0":
             continue
         for other in taken:
             if _overlap(place, other):
@@ -121,13 +131,28 @@ def unique_addresses(places: Sequence[Place]) -> Iterator[Problem]:
         taken.append(place)
 
 
+def unique_paths(written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find listeners on one unix socket."""
+    owners: dict[str, str] = {}
+    for path, listener in entries(written, "listeners"):
+        place = listener.get("path")
+        if isinstance(place, str) and owners.setdefault(normpath(place), path) != path:
+            message = f"{shown(place)} is the path of {owners[normpath(place)]} too"
+            yield Problem(f"{path}.path", f"{message}; accepted: a path used once")
+
+
 def _overlap(one: Place, other: Place) -> bool:
     hosts = {_text(one.host), _text(other.host)}
     return (
-        _text(one.transport) == _text(other.transport)
+        _protocol(one) == _protocol(other)
         and _text(one.port) == _text(other.port)
         and (len(hosts) == 1 or not hosts.isdisjoint(_EVERY_ADDRESS))
     )
+
+
+def _protocol(place: Place) -> str:
+    """Return the protocol that has the port: RELP is spoken over TCP."""
+    return "tcp" if place.transport == "relp" else _text(place.transport)
 
 
 def _text(value: object) -> str:
@@ -170,6 +195,8 @@ def _keys(intake: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for key in keys if isinstance(keys, list) else [keys]:
         if isinstance(key, str):
             yield "key", key
-    if isinstance(intake.get("key_file"), str):
-        with suppress(SecretFileError):
-            yield "key_file", read_secret(Path(intake["key_file"]))
+    files = intake.get("key_file")
+    for file in files if isinstance(files, list) else [files]:
+        if isinstance(file, str):
+            with suppress(SecretFileError):
+                yield "key_file", read_secret(Path(file))

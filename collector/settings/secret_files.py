@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import stat
 import unicodedata
 from typing import TYPE_CHECKING
+
+from collector.settings.files import FileError, read_beginning
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -13,21 +14,8 @@ MAX_SECRET_LENGTH = 4096
 """Characters of a secret. Tokens run to about 2,000; what is longer is another file."""
 
 
-class SecretFileError(Exception):
-    """A file that holds no usable secret.
-
-    Attributes:
-        path: The file.
-        reason: What is wrong with it, as "cannot be read: …" or "is empty".
-    """
-
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(path, reason)
-        self.path = path
-        self.reason = reason
-
-    def __str__(self) -> str:
-        return f"{self.path} {self.reason}"
+class SecretFileError(FileError):
+    """A file that holds no usable secret; the text is never part of the reason."""
 
 
 def read_secret(path: Path) -> str:
@@ -45,18 +33,13 @@ def read_secret(path: Path) -> str:
             `MAX_SECRET_LENGTH` or holds control characters, as a second line would bring.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            raise SecretFileError(path, "is not a regular file")
-        with path.open("rb") as file:
-            content = file.read(4 * MAX_SECRET_LENGTH + 1)
+        content = read_beginning(path, 4 * MAX_SECRET_LENGTH + 1)
         secret = content.decode().removesuffix("\n").removesuffix("\r")
-    except OSError as error:
-        raise SecretFileError(path, f"cannot be read: {error.strerror}") from error
+    except FileError as error:
+        raise SecretFileError(path, error.reason) from error
     except UnicodeDecodeError:
         # Not chained: the exception carries the content.
         raise SecretFileError(path, "is not UTF-8") from None
-    except ValueError as error:  # as a name with a null character
-        raise SecretFileError(path, "is no file name") from error
     if flaw := secret_flaw(secret):
         raise SecretFileError(path, flaw)
     return secret

@@ -82,6 +82,17 @@ def fitting_format(written: Mapping[str, Any], defaults: Defaults) -> Iterator[P
             yield Problem(setting, message)
 
 
+def fitting_url(written: Mapping[str, Any]) -> Iterator[Problem]:
+    """Find settings of the connection to a sink that its URL has no use for."""
+    url = written.get("url")
+    if not isinstance(url, str):
+        return
+    if "tls" in written and not url.lower().startswith("https:"):
+        yield Problem("tls", "is not used with this url; accepted with an https url")
+    if "proxy" in written and url == INBOX:
+        yield Problem("proxy", f"is not used with url: {INBOX}; accepted with an http or https url")
+
+
 def usable_indices(written: Mapping[str, Any], defaults: Defaults) -> Iterator[Problem]:
     """Find indices that Elasticsearch cannot have, by sink and intake."""
     for way in _ways(written, defaults, ELASTICSEARCH):

@@ -83,9 +83,10 @@ def _filled(text: str, environ: Mapping[str, str], path: str, problems: list[Pro
         if name is None:
             # The value may be a secret with a `$` in it, so it is not shown.
             wrong.append("'${' begins no variable; accepted: ${NAME}, ${NAME:-default}, $$ for $")
-        elif default is not None:
+            return ""
+        if default is not None:
             return environ.get(name) or default.replace("$$", "$")
-        elif name not in environ:
+        if name not in environ:
             wrong.append(f"the variable {name} is not set; accepted: set it, or ${{{name}:-}}")
         return environ.get(name, "")
 

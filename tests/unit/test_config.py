@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from collector.config import (
     Config,
     ConfigError,
+    ListenerTls,
+    SinkTls,
     build,
     load,
     parse,
+    referenced_files,
     schema,
     warnings,
 )
@@ -33,6 +36,8 @@ SCHEMA = ROOT / "config" / "schema.json"
 LISTENER = {"name": "l", "transport": "tcp", "port": 5514}
 INTAKE = {"name": "i", "parser": "cybereason", "key": "k"}
 SINK = {"name": "default", "url": "https://siem.example/ingest"}
+FILE = str(Path(__file__))
+TLS = {"cert_file": FILE, "key_file": FILE}
 MINIMAL = {"listeners": [LISTENER], "intakes": [INTAKE], "sinks": [SINK]}
 
 
@@ -72,6 +77,8 @@ def test_defaults_are_those_of_the_interface():
                 "transport": "tcp",
                 "host": "0.0.0.0",
                 "port": 5514,
+                "path": None,
+                "mode": "0660",
                 "intake": None,
                 "framing": "auto",
                 "timezone": "UTC",
@@ -83,6 +90,8 @@ def test_defaults_are_those_of_the_interface():
                 "idle_timeout": None,
                 "frame_timeout": "30s",
                 "receive_buffer": "8MiB",
+                "proxy_protocol": [],
+                "tls": None,
             }
         ],
         "intakes": [
@@ -90,7 +99,7 @@ def test_defaults_are_those_of_the_interface():
                 "name": "i",
                 "parser": "cybereason",
                 "key": ["**********"],
-                "key_file": None,
+                "key_file": [],
                 "sources": [],
                 "profile": "documented",
                 "on_parse_error": "forward",
@@ -99,6 +108,7 @@ def test_defaults_are_those_of_the_interface():
                 "fields": {},
                 "drop": [],
                 "max_rate": None,
+                "expect_every": None,
                 "sinks": ["all"],
             }
         ],
@@ -124,6 +134,8 @@ def test_defaults_are_those_of_the_interface():
                 "timeout": "30s",
                 "retry": {"initial": "500ms", "max": "1m", "give_up_after": None},
                 "spool": {"max_bytes": None, "when_full": None},
+                "tls": None,
+                "proxy": None,
             }
         ],
         "routing": {
@@ -147,6 +159,7 @@ def test_defaults_are_those_of_the_interface():
         "admin": {"host": "127.0.0.1", "port": 9514, "token_file": None},
         "logging": {"level": "info", "format": "json"},
         "shutdown_grace": "8s",
+        "max_buffered_bytes": "64MiB",
     }
 
 
@@ -163,7 +176,7 @@ def test_every_default_is_accepted():
     """A default that is written out changes nothing."""
     config = read(MINIMAL)
     written = json.loads(config.model_dump_json())
-    del written["listeners"][0]["receive_buffer"]  # of udp
+    del written["listeners"][0]["receive_buffer"], written["listeners"][0]["mode"]  # not of tcp
     del written["sinks"][0]["index"], written["sinks"][0]["splunk"]  # of other formats
     written["intakes"][0]["key"] = "k"
     assert read(written) == config
@@ -283,6 +296,101 @@ def test_a_rate_bounds_an_intake():
     assert (rate.events_per_second, rate.when_over) == (5000, "drop")
 
 
+@pytest.mark.parametrize(
+    ("listener", "where"),
+    [
+        ({"transport": "relp", "port": 2514}, ("0.0.0.0", 2514, None, 0o660)),
+        ({"transport": "unix", "path": "/run/s"}, ("0.0.0.0", None, Path("/run/s"), 0o660)),
+        (
+            {"transport": "unix-datagram", "path": "/run/s", "mode": "0666"},
+            ("0.0.0.0", None, Path("/run/s"), 0o666),
+        ),
+    ],
+)
+def test_a_listener_is_at_a_port_or_at_a_path(listener, where):
+    """As its transport has it."""
+    (read_listener,) = read(settings() | {"listeners": [{"name": "l", **listener}]}).listeners
+    assert (
+        read_listener.host,
+        read_listener.port,
+        read_listener.path,
+        read_listener.mode,
+    ) == where
+
+
+def test_a_mode_is_octal_as_chmod_has_it():
+    """With quotes and without, though a number in YAML 1.1 is octal after a zero."""
+    for written in ("0600", '"0600"', "'600'"):
+        text = f"""
+listeners: [{{name: l, transport: unix, path: /run/s, mode: {written}}}]
+sinks: [{{name: d, url: "inbox:"}}]
+"""
+        assert parse(text, source="c.yaml", environ={}).listeners[0].mode == 0o600
+
+
+@pytest.mark.parametrize(
+    ("more", "asks"),
+    [
+        ({}, "no"),
+        ({"require_client_cert": "false"}, "no"),
+        ({"client_ca_file": FILE}, "required"),
+        ({"client_ca_file": FILE, "require_client_cert": True}, "required"),
+        ({"client_ca_file": FILE, "require_client_cert": False}, "optional"),
+        ({"client_ca_file": FILE, "allowed_names": ["*.example.com", "192.0.2.1"]}, "required"),
+    ],
+)
+def test_senders_are_asked_for_a_certificate_where_there_are_authorities(more, asks):
+    """They have to show one unless that is switched off."""
+    tls = read(settings(listener={"tls": TLS | more})).listeners[0].tls
+    assert tls.asks_for_client_cert == asks
+
+
+@pytest.mark.parametrize("written", [1.3, "1.3"])
+def test_a_version_of_tls_may_be_written_as_a_number(written):
+    """As it comes out of YAML without quotes."""
+    tls = read(settings(listener={"tls": TLS | {"min_version": written}})).listeners[0].tls
+    assert tls.min_version == "1.3"
+
+
+def test_a_sink_has_tls_and_a_proxy_of_its_own():
+    """The proxy's address is a secret, as it holds a password."""
+    more = {"tls": {"ca_file": FILE, "verify": False}, "proxy": "http://u:p@proxy.example:3128"}
+    sink = read(settings(sink=more)).sinks[0]
+    assert (sink.tls.ca_file, sink.tls.cert_file, sink.tls.verify) == (Path(FILE), None, False)
+    assert sink.proxy.get_secret_value() == "http://u:p@proxy.example:3128"
+    assert "u:p" not in repr(sink)
+
+
+def test_files_that_settings_refer_to_are_known(tmp_path):
+    """Each once, in the order of the settings; sockets and the spool are no such files."""
+    files = [str(tmp_path / name) for name in "abcdefghij"]
+    for file in files:
+        Path(file).write_text(file)
+    cert, key, authorities, first, second, token, ca, own, own_key, admin = files
+    tls = {"cert_file": cert, "key_file": key, "client_ca_file": authorities}
+    config = read(
+        {
+            "listeners": [
+                LISTENER | {"tls": tls},
+                {"name": "u", "transport": "unix", "path": "/run/s"},
+            ],
+            "intakes": [{"name": "i", "parser": "raw", "key_file": [first, second]}],
+            "sinks": [
+                SINK
+                | {
+                    "name": name,
+                    "auth": {"bearer": {"token_file": token}},
+                    "tls": {"ca_file": ca, "cert_file": own, "key_file": own_key},
+                }
+                for name in ("s", "t")
+            ],
+            "admin": {"token_file": admin},
+        }
+    )
+    assert referenced_files(config) == tuple(map(Path, files))
+    assert referenced_files(read(MINIMAL)) == ()
+
+
 def test_the_inbox_is_a_sink():
     """In place of a URL."""
     assert read(settings(sink={"url": "inbox:"})).sinks[0].is_inbox
@@ -308,6 +416,16 @@ def test_secrets_are_read_from_their_files_each_time(tmp_path):
         assert basic.basic.read_password() == secret
         assert bearer.bearer.read_token() == secret
         assert header.header.read_value() == secret
+
+
+def test_each_key_may_have_a_file_of_its_own(tmp_path):
+    """While a key changes; in the order of the settings."""
+    files = [tmp_path / "new", tmp_path / "old"]
+    for file in files:
+        file.write_text(f"key {file.name}")
+    tree = settings(intake={"key": "", "key_file": list(map(str, files))})
+    VALIDATOR.validate(tree)
+    assert read(tree).intakes[0].read_keys() == ("key new", "key old")
 
 
 def test_secrets_may_stand_in_the_settings():
@@ -348,11 +466,14 @@ def test_all_problems_of_a_file_are_told_at_once():
     assert told(tree) == [
         (
             "workers: unknown setting 'workers'; accepted: listeners, intakes, sinks, routing, "
-            "identity, spool, dead_letters, admin, logging, shutdown_grace"
+            "identity, spool, dead_letters, admin, logging, shutdown_grace, max_buffered_bytes"
         ),
         "listeners[0].portt: unknown setting 'portt'; did you mean 'port'?",
         "listeners[0].intake: no intake is named 'cyber'; did you mean 'cyberreason'?",
-        "listeners[0].framing: not a setting of a udp listener; accepted with transport: tcp",
+        (
+            "listeners[0].framing: not a setting of a udp listener; accepted with transport: tcp "
+            "or unix"
+        ),
         "listeners[0].port: is missing; accepted: 0 to 65535",
         "listeners[1].port: the variable PORT is not set; accepted: set it, or ${PORT:-}",
         "listeners[1].name: 'l' is the name of listeners[0] too; accepted: a name used once",
@@ -397,6 +518,82 @@ def test_all_problems_of_a_file_are_told_at_once():
         (
             {"listener": {"receive_buffer": "1MiB"}},
             "listeners[0].receive_buffer: not a setting of a tcp listener; accepted with ",
+        ),
+        (
+            {"listener": {"transport": "relp", "framing": "lf"}},
+            "listeners[0].framing: not a setting of a relp listener; accepted with transport: tcp ",
+        ),
+        (
+            {"listener": {"transport": "unix", "port": "", "path": "/s", "host": "::"}},
+            "listeners[0].host: not a setting of a unix listener; accepted with transport: udp, ",
+        ),
+        (
+            {"listener": {"transport": "unix", "path": "/s"}},
+            "listeners[0].port: not a setting of a unix listener; accepted with transport: udp, ",
+        ),
+        (
+            {"listener": {"transport": "unix-datagram", "port": ""}},
+            "listeners[0].path: is missing; accepted: an absolute path of at most 107 bytes",
+        ),
+        (
+            {"listener": {"transport": "relp", "port": ""}},
+            "listeners[0].port: is missing; accepted: 0 to 65535",
+        ),
+        (
+            {"listener": {"path": "/s"}},
+            "listeners[0].path: not a setting of a tcp listener; accepted with transport: unix or ",
+        ),
+        (
+            {"listener": {"transport": "udp", "tls": {"cert_file": FILE, "key_file": FILE}}},
+            "listeners[0].tls: not a setting of a udp listener; accepted with transport: tcp or ",
+        ),
+        (
+            {"listener": {"transport": "udp", "proxy_protocol": "10.0.0.1"}},
+            "listeners[0].proxy_protocol: not a setting of a udp listener; accepted with ",
+        ),
+        (
+            {"listener": {"tls": {"cert_file": FILE}}},
+            "listeners[0].tls.key_file: is missing; accepted: a readable file in PEM form",
+        ),
+        (
+            {"listener": {"tls": {"cert_file": "/nowhere", "key_file": FILE}}},
+            "listeners[0].tls.cert_file: '/nowhere' cannot be read: No such file or directory; ",
+        ),
+        (
+            {"listener": {"tls": TLS | {"min_version": 1.1}}},
+            "listeners[0].tls.min_version: 1.1 is not one of the choices; accepted: 1.2 or 1.3",
+        ),
+        (
+            {"listener": {"tls": TLS | {"allowed_names": "a"}}},
+            "listeners[0].tls.allowed_names: of no certificate; accepted with client_ca_file",
+        ),
+        (
+            {"intake": {"expect_every": "500ms"}},
+            "intakes[0].expect_every: '500ms' is too small; accepted: 1s to 365d, ",
+        ),
+        (
+            {"intake": {"key": "", "key_file": ["/nowhere"]}},
+            "intakes[0].key_file[0]: '/nowhere' cannot be read: No such file or directory; ",
+        ),
+        (
+            {"sink": {"tls": {"cert_file": FILE}}},
+            "sinks[0].tls.key_file: is missing; accepted: cert_file and key_file together, or none",
+        ),
+        (
+            {"sink": {"url": "http://h/", "tls": {"verify": False}}},
+            "sinks[0].tls: is not used with this url; accepted with an https url",
+        ),
+        (
+            {"sink": {"url": "inbox:", "proxy": "http://h"}},
+            "sinks[0].proxy: is not used with url: inbox:; accepted with an http or https url",
+        ),
+        (
+            {"sink": {"proxy": "http://h/path"}},
+            "sinks[0].proxy: holds more than the address of a proxy; accepted: http://HOST:PORT ",
+        ),
+        (
+            {"max_buffered_bytes": "64KiB"},
+            "max_buffered_bytes: '64KiB' is too small; accepted: 1MiB to 16GiB",
         ),
         (
             {"listener": {"intake": "i"}, "intakes": None},
@@ -658,7 +855,10 @@ def test_a_value_is_compared_with_nothing_it_cannot_equal():
     auth = {"header": {"name": ["X"], "value": "v"}}
     tree = settings(listener={"transport": ["udp"]}, sink={"auth": auth, "headers": {"X": "y"}})
     assert told(tree) == [
-        "listeners[0].transport: a list is not one of the choices; accepted: 'udp' or 'tcp'",
+        (
+            "listeners[0].transport: a list is not one of the choices; accepted: 'udp', 'tcp', "
+            "'relp', 'unix' or 'unix-datagram'"
+        ),
         (
             "sinks[0].auth.header.name: a list where a text is expected; accepted: a header name, "
             "such as X-Api-Key"
@@ -699,12 +899,22 @@ AUTH = WRONG | st.dictionaries(
 )
 
 
-@given(auth=AUTH, headers=WRONG | st.dictionaries(st.just("X"), WRONG), key=WRONG, url=WRONG)
-def test_no_secret_is_told(auth, headers, key, url):
+FILES = st.dictionaries(st.sampled_from(["cert_file", "key_file", "ca_file"]), WRONG)
+
+
+@given(
+    auth=AUTH,
+    headers=WRONG | st.dictionaries(st.just("X"), WRONG),
+    key=WRONG,
+    url=WRONG,
+    files=FILES,
+)
+def test_no_secret_is_told(auth, headers, key, url, files):
     """Wherever it was misplaced among settings that hold secrets, and with whatever is wrong."""
     tree = settings(
-        intake={"key": key, "key_file": S3CRET},
-        sink={"auth": auth, "headers": headers, "url": url},
+        intake={"key": key, "key_file": [S3CRET]},
+        listener={"tls": files},
+        sink={"auth": auth, "headers": headers, "url": url, "proxy": url, "tls": files},
         admin={"token_file": S3CRET},
     )
     tree["intakes"].append({"name": "j", "parser": "raw", "key": key})
@@ -718,144 +928,13 @@ def test_no_secret_is_in_a_printed_configuration():
         sink={
             "headers": {"X-Key": "s3cret"},
             "auth": {"basic": {"username": "u", "password": "s3cret"}},
+            "proxy": "http://u:s3cret@proxy.example",
         },
     )
     config = read(tree)
     printed = [str(config), repr(config), config.model_dump_json(), str(config.model_dump())]
     assert "s3cret" not in "".join(printed)
     assert config.sinks[0].auth.basic.read_password() == "s3cret"
-
-
-# Warnings.
-
-
-def warned(tree):
-    return [str(warning) for warning in warnings(read(tree))]
-
-
-def test_a_usual_configuration_has_no_warnings():
-    """Nor has one on loopback without keys."""
-    assert warned(MINIMAL) == []
-    keyless = settings(listener={"intake": "i", "host": "::1"}, intake={"key": ""})
-    assert warned(keyless) == []
-
-
-def test_a_keyless_intake_open_to_all_is_a_warning():
-    """On each listener that has it, unless that limits who may send."""
-    tree = settings(listener={"intake": "i"}, intake={"key": None})
-    tree["listeners"] += [
-        LISTENER | {"name": "m", "port": 1, "intake": "i", "allowed_sources": ["10.0.0.0/8"]},
-        LISTENER | {"name": "n", "port": 2, "intake": "i", "host": "127.0.0.1"},
-        LISTENER | {"name": "o", "port": 3},
-    ]
-    assert warned(tree) == [
-        (
-            "intakes[0]: has no key, and listener 'l' (tcp 0.0.0.0) takes its messages from any "
-            "address; allowed_sources there limits them"
-        )
-    ]
-
-
-def test_an_intake_known_by_its_sources_is_no_warning():
-    """Only those networks can reach it."""
-    assert warned(settings(intake={"key": "", "sources": ["10.0.0.0/8"]})) == []
-
-
-@pytest.mark.parametrize(
-    ("url", "told"),
-    [
-        ("http://siem.example/", ["sinks[0].url: credentials are sent over plain http; use https"]),
-        ("https://siem.example/", []),
-        ("http://localhost:9200/", []),
-        ("http://127.0.0.1/", []),
-        ("http://[::1]/", []),
-        ("inbox:", []),
-    ],
-)
-def test_credentials_over_plain_http_are_a_warning(url, told):
-    """Beyond this machine."""
-    assert warned(settings(sink={"url": url, "auth": {"bearer": {"token": "t"}}})) == told
-    assert warned(settings(sink={"url": url})) == []
-
-
-def test_a_kind_for_all_events_is_a_warning():
-    """Nothing tells those apart then that could not be parsed."""
-    assert warned(settings(intake={"fields": {"event": {"kind": "alert"}}})) == [
-        (
-            "intakes[0].fields.event.kind: replaces pipeline_error too, by which messages that no "
-            "parser reads are known"
-        )
-    ]
-
-
-def a_filter(field):
-    return {"name": field, "field": field, "exists": True}
-
-
-@pytest.mark.parametrize(
-    ("field", "known"),
-    [
-        ("event.code", True),
-        ("cybereason.malop", True),
-        ("labels.site", True),
-        ("log.source.address", True),
-        ("error.code", True),
-        ("event.codes", False),
-        ("harfanglab.level", False),
-        ("log.syslog.hostname", False),
-    ],
-)
-def test_a_filter_of_a_field_that_no_event_has_is_a_warning(field, known):
-    """It drops nothing, or everything."""
-    more = {"fields": {"labels.site": "paris"}, "envelope": "source"}
-    problem = f"no event that comes here has '{field}', as far as is known"
-    drop = settings(intake={**more, "drop": [a_filter(field)]})
-    assert warned(drop) == ([] if known else [f"intakes[0].drop[0].field: {problem}"])
-    only = settings(intake=more, sink={"only": [a_filter("message"), a_filter(field)]})
-    assert warned(only) == ([] if known else [f"sinks[0].only[1].field: {problem}"])
-
-
-def test_a_filter_of_a_sink_may_be_for_one_of_its_intakes():
-    """Another sink's are not asked."""
-    tree = settings(intake={"sinks": "default"}, sink={"only": [a_filter("harfanglab.level")]})
-    tree["sinks"].append(SINK | {"name": "other"})
-    tree["intakes"].append({"name": "h", "parser": "harfanglab", "key": "h", "sinks": "other"})
-    assert len(warned(tree)) == 1
-    tree["intakes"][1]["sinks"] = "all"
-    assert warned(tree) == []
-
-
-@pytest.mark.parametrize(
-    ("share", "when_full", "is_told"),
-    [
-        ({"max_bytes": "1MiB"}, "block", True),
-        ({"max_bytes": "1MiB", "when_full": "block"}, "drop", True),
-        ({"max_bytes": "1MiB"}, "drop", False),
-        ({"max_bytes": "1MiB", "when_full": "drop"}, "block", False),
-        ({"when_full": "block"}, "block", False),
-        ({}, "block", False),
-    ],
-)
-def test_a_share_for_which_the_senders_of_other_sinks_wait_is_a_warning(share, when_full, is_told):
-    """Only where it blocks; intakes that go to that sink alone do not count."""
-    tree = settings(sink={"spool": share}, spool={"when_full": when_full})
-    tree["sinks"].append(SINK | {"name": "other"})
-    tree["intakes"] += [
-        {"name": "j", "parser": "raw", "key": "j", "sinks": ["other", "default"]},
-        {"name": "k", "parser": "raw", "key": "kk", "sinks": "default"},
-        {"name": "l", "parser": "raw", "key": "l", "sinks": "other"},
-    ]
-    message = (
-        "sinks[0].spool: while this share is full, senders of intake 'i' and 'j' wait, and their "
-        "other sinks get nothing new either; when_full: drop keeps them going"
-    )
-    assert warned(tree) == ([message] if is_told else [])
-
-
-def test_no_intake_at_all_is_a_warning():
-    """It is allowed, to try out a sink's address."""
-    tree = {"listeners": [LISTENER], "sinks": [SINK]}
-    assert warned(tree) == ["intakes: there is none, so no message is forwarded"]
 
 
 # Schema and example.
@@ -880,6 +959,12 @@ VALIDATOR = jsonschema.Draft202012Validator(schema())
         (settings(sink={"batch": {"max_wait": 0, "max_bytes": "2MB"}}), True),
         (settings(intake={"max_rate": {"events_per_second": 5}}, identity="content"), True),
         (settings(sink={"spool": {"max_bytes": "1MiB"}}, spool={"type": "memory"}), True),
+        (settings(listener={"tls": TLS | {"min_version": 1.3, "allowed_names": ""}}), True),
+        (settings(listener={"tls": TLS | {"min_version": 1.1}}), False),
+        (settings(listener={"transport": "relp", "proxy_protocol": "10.0.0.1"}), True),
+        (settings(intake={"expect_every": "1d"}), True),
+        (settings(sink={"proxy": "http://p:3128", "tls": {"verify": "false"}}), True),
+        (settings(sink={"proxy": "https://p:3128"}), False),
         (settings(intake={"max_rate": {"when_over": "drop"}}), False),
         (settings(dead_letters={"max_age": 30}), False),
         (settings(intake={"fields": {"labels": {"x": [1, "a"]}, "labels.y": True}}), True),
@@ -935,16 +1020,55 @@ FILTER = "field|equals|in|prefix|exists"
 OTHER_FORMATS = "index|splunk|source|sourcetype|host"
 
 
+IN_TLS = "|".join({*ListenerTls.model_fields, *SinkTls.model_fields, "tls"})
+OTHER_LISTENERS = "transport|port|mode"
+
+
 def test_what_the_example_shows_commented_out_is_the_default():
-    """Switched on, it changes nothing; other formats, other ways to authenticate, the filter and
-    the rate stay out.
+    """Switched on, it changes nothing; other formats, other ways to authenticate, the filter, the
+    rate, TLS and other listeners stay out.
     """
     written = EXAMPLE.read_text()
-    others = f"{OTHER_AUTH}|{FILTER}|{RATE}|{OTHER_FORMATS}"
-    pattern = rf"(?m)^( *)# ( *(?!(?:{others}):)[a-z_]+:( .*)?)$"
+    others = f"{OTHER_AUTH}|{FILTER}|{RATE}|{OTHER_FORMATS}|{IN_TLS}|{OTHER_LISTENERS}"
+    pattern = rf"(?m)^( *)# ( *(?!(?:{others}):|path: /run)[a-z_]+:( .*)?)$"
     text, count = re.subn(pattern, r"\1\2", written)
     assert count > 20
     assert parse(text, source="switched on", environ={}) == load(EXAMPLE, {})
+
+
+def in_the_example(first_line):
+    """Return the settings that the example shows commented out from a line on."""
+    lines = iter(EXAMPLE.read_text().splitlines())
+    first = next(line for line in lines if re.match(rf" *# {first_line}", line))
+    place = first.index("#")
+    shown = [first[place + 2 :]]
+    for line in lines:
+        if not line[place:].startswith("#  "):
+            break
+        shown.append(line[place + 2 :])
+    return yaml.safe_load("\n".join(shown))
+
+
+@pytest.mark.parametrize(
+    ("first_line", "model"), [("tls: .*RFC 5425", ListenerTls), ("tls: .*https", SinkTls)]
+)
+def test_the_tls_that_the_example_shows_is_the_default(first_line, model):
+    """But for the certificate of a listener, which has none."""
+    tls = {name: value for name, value in in_the_example(first_line)["tls"].items() if value}
+    files = TLS if model is ListenerTls else {}
+    for name in files:
+        assert tls.pop(name).startswith("/etc/collector/tls/")
+    assert model(**tls, **files) == model(**files)
+
+
+@pytest.mark.parametrize("name", ["relp", "local"])
+def test_the_other_listeners_that_the_example_shows_are_accepted(name):
+    """Certificates aside, which are not here."""
+    (listener,) = in_the_example(f"- name: {name}")
+    if "tls" in listener:
+        assert listener.pop("tls").keys() == TLS.keys()
+    listener |= {"mode": "0660"} if "mode" in listener else {}
+    assert read(settings() | {"listeners": [listener]}).listeners[0].name == name
 
 
 def test_the_example_is_the_default_of_the_container():

@@ -24,11 +24,21 @@ sinks:
     format: ${SINK_FORMAT:-ndjson}
     auth: {bearer: {token_file: /nowhere/token}}
     headers: {X-Site: very-secret}
+    tls: {ca_file: /nowhere/ca.pem}
+    proxy: http://user:very-secret@proxy.example
     batch: {max_events: 7}
   - {name: lake, url: "https://lake.example/in", only: [{name: a, field: event.kind, exists: true}]}
 spool: {type: memory, max_bytes: 1MiB, path: /var/lib/collector}
 admin: {host: 0.0.0.0, token_file: /nowhere/admin}
 shutdown_grace: 3s
+"""
+
+
+LOCAL = """
+  - {name: answered, transport: relp, port: 2514, proxy_protocol: [10.0.0.1], tls: {cert_file: /no}}
+  - {name: local, transport: unix, path: /run/s, mode: 0600, framing: nul, max_connections: 3}
+  - {name: datagrams, transport: unix-datagram, path: /run/d, receive_buffer: 1MiB}
+  - {name: tls, transport: tcp, port: 6514, tls: {cert_file: /no, key_file: /no}}
 """
 
 
@@ -55,10 +65,26 @@ def test_everything_listens_on_loopback_on_ports_of_its_own_for_everybody_there(
     assert config.admin.token_file is None
 
 
+def test_what_a_drill_cannot_send_over_becomes_what_it_can(tmp_path):
+    file = tmp_path / "users.yaml"
+    file.write_text(USERS.replace("intakes:", f"{LOCAL}\nintakes:", 1))
+    read, _ = settings.read(file)
+    config = checked(settings.private(read, directory=tmp_path, sink_url=SINK))
+    _, _, answered, local, datagrams, tls = config.listeners
+    listeners = [answered, local, datagrams, tls]
+    assert [item.transport for item in listeners] == ["tcp", "tcp", "udp", "tcp"]
+    assert {(item.host, item.port, item.path, item.tls) for item in listeners} == {
+        ("127.0.0.1", 0, None, None)
+    }
+    assert answered.proxy_protocol == ()
+    assert (local.framing, local.max_connections) == ("nul", 3)
+    assert datagrams.receive_buffer == 2**20
+
+
 def test_every_sink_is_the_private_one_and_else_as_it_was(tree):
     siem, lake = checked(tree).sinks
     assert (siem.url, lake.url) == (f"{SINK}/0", f"{SINK}/1")
-    assert (siem.auth, siem.headers) == (None, {})
+    assert (siem.auth, siem.headers, siem.tls, siem.proxy) == (None, {}, None, None)
     assert siem.batch.max_events == 7
     assert [item.name for item in lake.only] == ["a"]
 

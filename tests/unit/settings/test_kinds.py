@@ -19,11 +19,17 @@ from collector.settings.kinds import (
     HEADER_NAME,
     HOST,
     LABEL,
+    MODE,
     NETWORK,
+    PEER_NAME,
+    PEM_FILE,
+    PROXY_URL,
     SD_NAME,
     SECRET,
     SECRET_FILE,
+    SOCKET_PATH,
     TIMEZONE,
+    TLS_VERSION,
     URL,
     USER_NAME,
     KindError,
@@ -76,6 +82,17 @@ def refusal(kind, value):
         (TIMEZONE, "UTC", UTC),
         (TIMEZONE, UTC, UTC),
         (TIMEZONE, "Europe/Paris", ZoneInfo("Europe/Paris")),
+        (MODE, "0660", 0o660),
+        (MODE, "660", 0o660),
+        (MODE, "0", 0),
+        (SOCKET_PATH, "/run/syslog.sock", Path("/run/syslog.sock")),
+        (SOCKET_PATH, Path("/run/s"), Path("/run/s")),
+        (SOCKET_PATH, "/" + "x" * 106, Path("/" + "x" * 106)),
+        (PEER_NAME, "sender.example", "sender.example"),
+        (PEER_NAME, "*.example", "*.example"),
+        (PEER_NAME, "2001:db8::1", "2001:db8::1"),
+        (TLS_VERSION, 1.2, "1.2"),
+        (TLS_VERSION, "1.3", "1.3"),
         (LABEL, "a.B-c_9", "a.B-c_9"),
         (HOST, "0.0.0.0", "0.0.0.0"),
         (HOST, "::1", "::1"),
@@ -161,6 +178,26 @@ def test_values_are_read(kind, value, read):
             "10.1.0.0/8",
             "'10.1.0.0/8' has bits beyond its prefix, which is 10.0.0.0/8",
         ),
+        (MODE, 660, "660 is not an octal mode"),
+        (MODE, "0o660", "'0o660' is not an octal mode"),
+        (MODE, "0689", "'0689' is not an octal mode"),
+        (MODE, "1777", "'1777' is not an octal mode"),
+        (SOCKET_PATH, "run/s", "'run/s' is not the absolute path of a socket"),
+        (SOCKET_PATH, "/", "'/' is not the absolute path of a socket"),
+        (SOCKET_PATH, "/a\0b", r"'/a\x00b' is not the absolute path of a socket"),
+        (SOCKET_PATH, "/\ud800", r"'/\ud800' is no file name"),
+        (SOCKET_PATH, "/" + "x" * 107, f"'/{'x' * 59}…' is too long"),
+        (SOCKET_PATH, "/" + "é" * 54, f"'/{'é' * 54}' is too long"),
+        (PEER_NAME, "*", "'*' is not a name of a certificate"),
+        (PEER_NAME, "*.", "'*.' is not a name of a certificate"),
+        (PEER_NAME, "a.*.example", "'a.*.example' is not a name of a certificate"),
+        (PEER_NAME, "a*.example", "'a*.example' is not a name of a certificate"),
+        (PEER_NAME, "*.*.example", "'*.*.example' is not a name of a certificate"),
+        (PEER_NAME, "*.192.0.2.1", "'*.192.0.2.1' is not a name of a certificate"),
+        (PEER_NAME, "192.0.2.0/24", "'192.0.2.0/24' is not a name of a certificate"),
+        (TLS_VERSION, 1.1, "1.1 is not one of the choices"),
+        (TLS_VERSION, 1, "1 where a text is expected, put it in quotes"),
+        (TLS_VERSION, "TLSv1.2", "'TLSv1.2' is not one of the choices"),
         (SD_NAME, 'a"b', "'a\"b' is not a structured-data name"),
     ],
 )
@@ -195,8 +232,41 @@ def test_a_url_is_never_shown(url, wrong):
 
 
 @pytest.mark.parametrize(
+    ("url", "wrong"),
+    [
+        ("https://u:s3cret@h:1", "is not a complete http URL"),
+        ("s3cret", "is not a complete http URL"),
+        ("http://u:s3cret@", "is not a complete http URL"),
+        ("http://u:s3cret@h:0", "is not a complete http URL"),
+        ("http://h/s3cret", "holds more than the address of a proxy"),
+        ("http://h?s3cret", "holds more than the address of a proxy"),
+        ("http://h#s3cret", "holds more than the address of a proxy"),
+        ("http://u:s3 cret@h", "is too long, or holds a blank or a control character"),
+        (["s3cret"], "a list where a text is expected"),
+    ],
+)
+def test_a_proxy_is_never_shown(url, wrong):
+    """It may hold a password."""
+    assert refusal(PROXY_URL, url) == wrong
+
+
+@pytest.mark.parametrize(
+    "url", ["http://h", "http://h:3128/", "HTTP://u:p%40@h:3128", "http://[::1]:3128"]
+)
+def test_a_proxy_is_a_secret(url):
+    """Read as it was written, and masked where it is printed."""
+    proxy = PROXY_URL.read(url)
+    assert proxy.get_secret_value() == url
+    assert PROXY_URL.read(proxy) == proxy
+    assert PROXY_URL.write(proxy) == "**********"
+
+
+@pytest.mark.parametrize(
     ("kind", "value", "wrong"),
     [
+        (PEM_FILE, "s3cret", "the file cannot be read: No such file or directory"),
+        (PEM_FILE, "-----BEGIN\ns3cret\0", "the file is no file name"),
+        (PEM_FILE, ["s3cret"], "a list where a text is expected"),
         (SECRET, "", "is empty"),
         (SECRET, "s3cret\n", "holds a line break or another control character"),
         (SECRET, "s3cret" * 700, "is longer than 4096 characters"),
@@ -224,6 +294,17 @@ def test_a_secret_file_must_hold_a_secret(tmp_path):
     assert SECRET_FILE.read(file) == file
 
 
+def test_a_file_of_certificates_must_be_readable(tmp_path):
+    """What it holds is checked where it is used."""
+    file = tmp_path / "server.pem"
+    assert refusal(PEM_FILE, str(file)) == f"'{file}' cannot be read: No such file or directory"
+    file.write_text("")
+    assert refusal(PEM_FILE, str(file)) == f"'{file}' is empty"
+    assert refusal(PEM_FILE, str(tmp_path)) == f"'{tmp_path}' is not a regular file"
+    file.write_text("two\nlines\n")
+    assert PEM_FILE.read(str(file)) == PEM_FILE.read(file) == file
+
+
 def test_an_error_says_what_is_accepted():
     """pydantic carries the whole message, braces of the value included."""
     kind = text("[a-z]+", "a word", "small letters")
@@ -235,6 +316,16 @@ def kind_of_text(kind):
     from typing import Annotated
 
     return Annotated[str, kind]
+
+
+def test_one_path_may_stand_for_a_list(tmp_path):
+    """As a text, or as code has it."""
+    from typing import Annotated
+
+    file = tmp_path / "key"
+    file.write_text("s3cret")
+    files = TypeAdapter(Annotated[tuple[Annotated[Path, SECRET_FILE], ...], OneOrMany()])
+    assert files.validate_python(file) == files.validate_python(str(file)) == (file,)
 
 
 def test_one_item_may_stand_for_a_list():
@@ -259,6 +350,7 @@ VALUES = st.one_of(
     st.sampled_from(
         [
             *("red", True, 1.5, "true", "a.b", "UTC"),
+            *("0660", 0, 432, 1.2, "1.3", "/run/s", "*.a.b", "http://u:p@h:1"),
             *("10.0.0.0/8", "::1", "https://h", "HTTPS://h", "inbox:", "a-b.c", "X-A", "http:"),
             None,
         ]
@@ -286,6 +378,11 @@ VALUES = st.one_of(
         COMPARED,
         FIELD_NAME,
         TIMEZONE,
+        MODE,
+        SOCKET_PATH,
+        PEER_NAME,
+        PROXY_URL,
+        TLS_VERSION,
     ],
     ids=lambda kind: kind.accepted,
 )
@@ -307,6 +404,8 @@ def test_what_a_kind_reads_its_schema_accepts(kind, value):
         (DURATION, 0.2, "200ms"),
         (NETWORK, ip_network("10.0.0.0/8"), "10.0.0.0/8"),
         (BOOLEAN, False, False),
+        (MODE, 0o660, "0660"),
+        (SOCKET_PATH, Path("/run/s"), "/run/s"),
         (TIMEZONE, UTC, "UTC"),
         (TIMEZONE, ZoneInfo("Europe/Paris"), "Europe/Paris"),
         (SECRET, SecretStr("s3cret"), "**********"),

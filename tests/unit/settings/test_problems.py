@@ -7,6 +7,7 @@ from collector.settings.problems import (
     Problem,
     joined,
     kind_of,
+    listed,
     shown,
     suggestion,
 )
@@ -56,6 +57,13 @@ def test_a_close_word_is_suggested():
     assert suggestion("portt", ["name", "port"]) == "port"
     assert suggestion("zzz", ["name", "port"]) is None
     assert suggestion("x", []) is None
+
+
+def test_words_are_listed_as_in_a_sentence():
+    """With the last word of one's choice."""
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b"]) == "a or b"
+    assert listed(["a", "b", "c"], "and") == "a, b and c"
 
 
 def test_a_path_holds_names_only():

@@ -5,6 +5,7 @@ import pytest
 from collector.settings.problems import Problem
 from collector.settings.relations import (
     Place,
+    all_or_none,
     at_most_one,
     entries,
     exactly_one,
@@ -15,6 +16,7 @@ from collector.settings.relations import (
     unique_addresses,
     unique_keys,
     unique_names,
+    unique_paths,
 )
 
 
@@ -30,7 +32,7 @@ ODD = [None, 5, "text", [], [[]], {}, {"a": 1}, [5, None, "text"], [{"name": {},
 def test_values_of_another_kind_are_passed_over(odd):
     """They are told elsewhere."""
     tree = {
-        "listeners": [{"name": odd, "host": odd, "port": odd, "intake": odd}, {"port": odd}],
+        "listeners": [{"name": odd, "host": odd, "port": odd, "intake": odd}, {"path": [odd]}],
         "intakes": [{"name": odd, "key": odd, "key_file": odd, "sinks": odd}, {"sources": odd}],
         "sinks": odd,
     }
@@ -39,6 +41,7 @@ def test_values_of_another_kind_are_passed_over(odd):
             assert list(unique_names(written, section)) == []
         assert list(unique_addresses([Place("a", odd, odd, odd), Place("b", odd, 5, 6)])) == []
         assert list(unique_keys(written)) == []
+        assert list(unique_paths(written)) == []
         list(known_references(written, "all"))
         list(reachable_intakes(written))
 
@@ -68,6 +71,21 @@ def test_alternatives_exclude_one_another(written, most, exactly):
     settings = dict.fromkeys(written, 1)
     assert told(at_most_one(settings, ["a", "b", "c"])) == most
     assert told(exactly_one(settings, ["a", "b", "c"])) == exactly
+
+
+def test_an_alternative_that_is_an_empty_list_is_not_written():
+    """As `sources: []` is the same as none."""
+    assert list(at_most_one({"a": 1, "b": []}, ["a", "b"])) == []
+
+
+def test_what_belongs_together_is_written_together():
+    """The missing part is told."""
+    parts = ["cert_file", "key_file"]
+    assert list(all_or_none({}, parts)) == []
+    assert list(all_or_none({"cert_file": 1, "key_file": 2, "other": 3}, parts)) == []
+    assert told(all_or_none({"key_file": 2}, parts)) == [
+        "cert_file: is missing; accepted: cert_file and key_file together, or none of them"
+    ]
 
 
 def test_a_name_is_used_once():
@@ -104,16 +122,32 @@ def test_a_reference_leads_somewhere():
         (("tcp", "127.0.0.1", 5514), ("udp", "0.0.0.0", 5514), False),
         (("tcp", "0.0.0.0", 5514), ("tcp", "0.0.0.0", 5515), False),
         (("tcp", "0.0.0.0", 0), ("tcp", "0.0.0.0", 0), False),
+        (("relp", "0.0.0.0", 5514), ("tcp", "0.0.0.0", 5514), True),
+        (("relp", "0.0.0.0", 5514), ("udp", "0.0.0.0", 5514), False),
+        (("unix", "0.0.0.0", 5514), ("unix", "0.0.0.0", 5514), False),
     ],
 )
 def test_an_address_is_used_once(first, second, taken):
-    """Transport, host and port together; port 0 is another port each time."""
+    """Protocol, host and port together; port 0 is another each time, a unix socket has none."""
     message = (
         f"listeners[1].port: tcp {second[1]} 5514 is the address of listeners[0] too; "
         "accepted: an address used once"
     )
     places = [Place("listeners[0]", *first), Place("listeners[1]", *second)]
     assert told(unique_addresses(places)) == ([message] if taken else [])
+
+
+def test_a_path_is_used_once():
+    """However it is spelt."""
+    written = {
+        "listeners": [{"path": "/run/s"}, {"path": "/run/t"}, {"path": "/run/../run//s"}, {}],
+    }
+    assert told(unique_paths(written)) == [
+        (
+            "listeners[2].path: '/run/../run//s' is the path of listeners[0] too; accepted: a path "
+            "used once"
+        )
+    ]
 
 
 def test_listeners_and_intakes_refer_to_what_exists():
@@ -167,10 +201,12 @@ def test_a_key_is_used_once_and_not_shown(tmp_path):
             {"key_file": str(file)},
             {"key_file": str(tmp_path / "missing")},
             {"key": "other"},
+            {"key_file": [str(tmp_path / "missing"), str(file)]},
         ]
     }
     assert told(unique_keys(written)) == [
         "intakes[1].key: the same key as that of intakes[0]; accepted: a key used once",
         "intakes[2].key: the same key as that of intakes[0]; accepted: a key used once",
         "intakes[3].key_file: the same key as that of intakes[0]; accepted: a key used once",
+        "intakes[6].key_file: the same key as that of intakes[0]; accepted: a key used once",
     ]

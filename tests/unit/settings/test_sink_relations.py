@@ -7,6 +7,7 @@ from collector.config import ConfigError, parse, warnings
 from collector.settings.sink_relations import (
     Defaults,
     fitting_format,
+    fitting_url,
     keyed_intakes,
     usable_indices,
 )
@@ -217,3 +218,34 @@ def test_a_name_with_too_many_parts_for_a_data_stream_is_a_warning():
             "than type-dataset-namespace; its events get no data_stream.*"
         )
     ]
+
+
+@pytest.mark.parametrize(
+    ("url", "problems"),
+    [
+        ("https://h", []),
+        ("HTTPS://h", []),
+        ("http://h", ["tls: is not used with this url; accepted with an https url"]),
+        (
+            "inbox:",
+            [
+                "tls: is not used with this url; accepted with an https url",
+                "proxy: is not used with url: inbox:; accepted with an http or https url",
+            ],
+        ),
+        (5, []),
+        (None, []),
+    ],
+)
+def test_tls_and_a_proxy_are_for_urls_that_have_a_use_for_them(url, problems):
+    """A url of another kind is told elsewhere."""
+    written = {"url": url, "tls": {"verify": False}, "proxy": "http://p"}
+    assert [str(problem) for problem in fitting_url(written)] == problems
+    assert list(fitting_url({"url": url})) == []
+
+
+def test_an_intake_with_a_list_of_key_files_can_be_sent_on_by_key(tmp_path):
+    """As one with a single file."""
+    file = tmp_path / "key"
+    file.write_text("k")
+    assert told({"format": "sekoia"}, {"key": "", "key_file": [str(file)]}) == []

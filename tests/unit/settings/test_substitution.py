@@ -1,5 +1,7 @@
 """Environment variables in settings."""
 
+import os
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -39,6 +41,12 @@ def filled(text):
 def test_variables_are_put_into_texts(text, value):
     """What a variable holds is taken as it is, dollars and YAML syntax included."""
     assert filled(text) == value
+
+
+def test_a_malformed_reference_is_told_in_the_environment_of_a_process_too():
+    """Which is asked for names alone: it takes nothing else."""
+    _, problems = substitute({"a": "${"}, os.environ)
+    assert [problem.path for problem in problems] == ["a"]
 
 
 @pytest.mark.parametrize("text", ["${", "${}", "${1A}", "${A-B}", "${A", "${A:-${HOST}}", "${ A }"])
