@@ -110,6 +110,11 @@ class Framer:
         """Whether a frame has begun and not ended."""
         return self._open is not None or bool(self._digits)
 
+    @property
+    def held(self) -> int:
+        """Octets that are held of a frame that has begun and not ended."""
+        return len(self._digits) if self._open is None else len(self._open.held)
+
     def feed(self, data: bytes) -> list[bytes]:
         """Take the next octets of the stream.
 
