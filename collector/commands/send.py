@@ -8,17 +8,26 @@ import socket
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from collector import embedded, samples, sending, streams
+from collector.certificates import TlsError
 from collector.commands import access
 from collector.commands.access import fail
-from collector.config import RoutingSettings, Transport
+from collector.config import RoutingSettings
+from collector.sending.connections import TlsFiles, explanation
+from collector.sending.transports import LostError, Tally
+from collector.sending.transports import send as send_messages
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
+
+    from typer.models import OptionInfo
+
+Transport = Literal["udp", "tcp", "tls", "relp"]
 
 ROUTING = RoutingSettings()
 
@@ -42,10 +51,39 @@ Payloads = Annotated[
 ]
 
 
+def _pem(help_text: str) -> OptionInfo:
+    """Return an option that takes a PEM file."""
+    option: OptionInfo = typer.Option(metavar="FILE", exists=True, dir_okay=False, help=help_text)
+    return option
+
+
 def send(
     *,
     to: Annotated[str, typer.Option(metavar="HOST:PORT", help="The collector.")] = "127.0.0.1:5514",
-    transport: Annotated[Transport, typer.Option(help="tcp is octet-counted.")] = "tcp",
+    transport: Annotated[
+        Transport,
+        typer.Option(
+            help="tcp is octet-counted, tls is tcp over TLS, relp waits until every message is "
+            "answered."
+        ),
+    ] = "tcp",
+    tls: Annotated[bool, typer.Option("--tls", help="TLS with --transport relp, or tcp.")] = False,
+    ca_file: Annotated[
+        Path | None,
+        _pem("Authorities trusted to sign the collector's certificate, instead of the system's."),
+    ] = None,
+    cert_file: Annotated[
+        Path | None, _pem("Certificate to show to the collector, with its chain.")
+    ] = None,
+    key_file: Annotated[Path | None, _pem("Its private key, unless --cert-file holds it.")] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure",
+            help="Send over TLS to whoever answers: the certificate and the name in it are not "
+            "verified.",
+        ),
+    ] = False,
     vendor: Annotated[Vendor, typer.Option(help="Whose events are sent.")] = Vendor.all,
     count: Annotated[
         int | None, typer.Option(min=1, help="Messages in all; each sample once if not given.")
@@ -60,38 +98,87 @@ def send(
     ] = None,
     file: Payloads = None,
 ) -> None:
-    """Send sample events, or the payloads of FILE (one a line), with a progress bar."""
+    """Send sample events, or the payloads of FILE (one a line), with a progress bar.
+
+    The collector's certificate must be for the host in --to.
+
+    Over RELP the bar counts what is answered; a message that is refused is a failure.
+    """
     host, port = _host_and_port(to)
+    files = TlsFiles(ca_file, cert_file, key_file, verify=not insecure)
+    context = _tls_context(transport, tls=tls, files=files)
     outgoing = _outgoing(vendor, key, file)
     if not outgoing:
         fail("nothing to send: the input is empty", 1)
     total = count or len(outgoing)
-    octets = 0
     with access.progress() as progress:
         task = progress.add_task("sending", total=total)
-
-        def sent(size: int) -> None:
-            nonlocal octets
-            octets += size
-            progress.advance(task)
-
         try:
-            sending.send(
+            tally = send_messages(
                 itertools.islice(_messages(outgoing), total),
                 host=host,
                 port=port,
-                transport=transport,
+                transport="tcp" if transport == "tls" else transport,
+                context=context,
                 rate=rate,
-                sent=sent,
+                progressed=lambda number: progress.advance(task, number),
             )
         except OSError as error:
             progress.stop()
-            fail(f"cannot send to {to}: {error.strerror or error}", 1)
+            fail(f"cannot send to {to}: {_why(error, host, context, files)}", 1)
+        except LostError as error:
+            progress.stop()
+            counts = f"; {_counts(error.tally)}" if error.tally.messages else ""
+            fail(f"cannot send to {to}: {_why(error.cause, host, context, files)}{counts}", 1)
         except UnicodeError:
             progress.stop()
             fail(f"--to {to!r}: {host!r} is no host name", 2)
+    over = f"{transport} with TLS" if context and transport != "tls" else transport
+    if tally.refused:
+        fail(f"{_counts(tally)}, to {to} over {over}; the collector says: {tally.refusal}", 1)
+    accepted = f", accepted {tally.accepted}" if transport == "relp" else ""
     keyless = "" if all(item.key for item in outgoing) else ", without an intake key"
-    typer.echo(f"sent {total} messages, {octets} octets, to {to} over {transport}{keyless}")
+    typer.echo(
+        f"sent {tally.messages} messages{accepted}, {tally.octets} octets, "
+        f"to {to} over {over}{keyless}"
+    )
+
+
+def _why(error: OSError, host: str, context: ssl.SSLContext | None, files: TlsFiles) -> str:
+    """Return why nothing more can be sent, and what may help."""
+    why = explanation(error, host)
+    if context is not None and files.cert_file is None and isinstance(error, ConnectionError):
+        # Some collectors refuse a sender without a certificate and do not say so.
+        why += "; if it wants a client certificate, give --cert-file and --key-file"
+    return why
+
+
+def _counts(tally: Tally) -> str:
+    """Return what became of messages over RELP, where not all is well."""
+    counts = f"sent {tally.messages} messages, accepted {tally.accepted}"
+    if tally.refused:
+        counts += f", refused {tally.refused}"
+    if tally.unanswered:
+        counts += f", not answered {tally.unanswered}"
+    return counts
+
+
+def _tls_context(transport: Transport, *, tls: bool, files: TlsFiles) -> ssl.SSLContext | None:
+    """Return what TLS is to be spoken with, if it is; ends the command where options disagree."""
+    if transport == "udp" and tls:
+        fail("--tls: not over udp; --transport tls or relp", 2)
+    if transport != "tls" and not tls:
+        if files != TlsFiles():
+            fail("--ca-file, --cert-file, --key-file, --insecure: with --transport tls or --tls", 2)
+        return None
+    if files.ca_file is not None and not files.verify:
+        fail("--insecure verifies nothing, so that --ca-file has no effect: give one of them", 2)
+    if files.key_file is not None and files.cert_file is None:
+        fail("--key-file: give the certificate too, as --cert-file", 2)
+    try:
+        return files.context()
+    except TlsError as error:
+        fail(str(error), 2)
 
 
 def _host_and_port(to: str) -> tuple[str, int]:

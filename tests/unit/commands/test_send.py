@@ -8,6 +8,8 @@ import pytest
 
 from collector import samples
 from tests.calling import call
+from tests.certificates import Authority
+from tests.receivers import RelpReceiver, read_all, serving, tls_context
 
 
 @pytest.fixture
@@ -93,7 +95,7 @@ def test_send_says_when_the_collector_does_not_take_it():
         code, _, stderr = call("send", "--to", f"127.0.0.1:{server.getsockname()[1]}", "--key", "k")
         thread.join()
     assert code == 1
-    assert "cannot send to" in stderr
+    assert "the collector has ended the connection (Connection reset by peer)" in stderr
 
 
 def test_send_names_a_host_that_is_none():
@@ -101,3 +103,121 @@ def test_send_names_a_host_that_is_none():
     code, _, stderr = call("send", "--to", "h" * 70 + ".example:5514")
     assert code == 2
     assert "is no host name" in stderr
+
+
+def test_send_says_what_was_accepted_over_relp():
+    """All of it, else it is no success."""
+    receiver = RelpReceiver()
+    with serving(receiver) as port:
+        code, lines, _ = call(
+            "send", "--to", f"127.0.0.1:{port}", "--transport", "relp", "--key", "k"
+        )
+    assert code == 0
+    octets = sum(map(len, receiver.messages))
+    assert lines == [f"sent 9 messages, accepted 9, {octets} octets, to 127.0.0.1:{port} over relp"]
+
+
+def test_send_fails_if_a_message_is_refused():
+    """With what the collector says."""
+    with serving(RelpReceiver(refused=[0, 4])) as port:
+        code, lines, stderr = call(
+            "send", "--to", f"127.0.0.1:{port}", "--transport", "relp", "--key", "k"
+        )
+    assert (code, lines) == (1, [])
+    assert (
+        f"sent 9 messages, accepted 7, refused 2, to 127.0.0.1:{port} over relp; "
+        "the collector says: 500 message rejected by the settings"
+    ) in stderr
+
+
+def test_send_says_how_many_messages_were_not_answered():
+    """Where the connection is lost; nothing is said of none."""
+    with serving(RelpReceiver(answers_from=10, hangs_up_at=9)) as port:
+        code, _, stderr = call(
+            "send", "--to", f"127.0.0.1:{port}", "--transport", "relp", "--key", "k"
+        )
+    assert code == 1
+    assert (
+        f"cannot send to 127.0.0.1:{port}: the collector has ended the connection; "
+        "sent 9 messages, accepted 0, not answered 9\n"
+    ) in stderr
+    with serving(lambda connection: connection.recv(65_536)) as port:
+        code, _, stderr = call(
+            "send", "--to", f"127.0.0.1:{port}", "--transport", "relp", "--key", "k"
+        )
+    assert code == 1
+    assert f"cannot send to 127.0.0.1:{port}: the collector has ended the connection\n" in stderr
+
+
+@pytest.mark.parametrize("arguments", [("tls",), ("tcp", "--tls"), ("tls", "--tls")])
+def test_send_speaks_tls(tmp_path, arguments):
+    """With a collector whose authority is given, and which may want to know us."""
+    authority, received = Authority(tmp_path), []
+    issued = authority.issue("sender.example", name="sender")
+    context = tls_context(authority.server(), client_ca_file=authority.ca_file)
+    files = ("--ca-file", authority.ca_file, "--cert-file", issued.cert_file)
+    with serving(read_all(received), context) as port:
+        code, lines, _ = call(
+            *("send", "--to", f"localhost:{port}", "--key", "k", "--transport", *arguments),
+            *map(str, (*files, "--key-file", issued.key_file)),
+        )
+    assert code == 0
+    assert lines[0].startswith("sent 9 messages, ")
+    assert lines[0].endswith(f" over {'tls' if arguments[0] == 'tls' else 'tcp with TLS'}")
+    assert b"".join(received).count(b'intake_key="k"') == 9
+
+
+def test_send_speaks_relp_over_tls(tmp_path):
+    """Also where the certificate is not to be verified."""
+    receiver = RelpReceiver()
+    with serving(receiver, tls_context(Authority(tmp_path).server())) as port:
+        arguments = ("--transport", "relp", "--tls", "--insecure", "--key", "k")
+        code, lines, _ = call("send", "--to", f"localhost:{port}", *arguments)
+    assert code == 0
+    assert lines[0].endswith(" over relp with TLS")
+    assert len(receiver.messages) == 9
+
+
+@pytest.mark.parametrize("transport", ["tls", "relp"])
+def test_send_says_what_to_do_where_a_certificate_is_not_trusted(tmp_path, transport):
+    """Nothing is sent."""
+    received = []
+    with serving(read_all(received), tls_context(Authority(tmp_path).server())) as port:
+        arguments = ("--transport", transport, "--tls", "--key", "k")
+        code, _, stderr = call("send", "--to", f"localhost:{port}", *arguments)
+    assert (code, received) == (1, [])
+    assert "the collector's certificate cannot be trusted" in stderr
+    assert "--ca-file" in stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (("--transport", "udp", "--tls"), "--tls: not over udp"),
+        (("--insecure",), "with --transport tls or --tls"),
+        (("--transport", "relp", "--ca-file", "PEM"), "with --transport tls or --tls"),
+        (("--transport", "tls", "--insecure", "--ca-file", "PEM"), "give one of them"),
+        (("--transport", "tls", "--key-file", "PEM"), "give the certificate too"),
+        (("--transport", "tls", "--ca-file", "PEM"), "some.pem holds no certificate in PEM form"),
+    ],
+)
+def test_send_refuses_options_that_disagree(tmp_path, arguments, problem):
+    """Before it connects."""
+    file = tmp_path / "some.pem"
+    file.write_text("nothing of use\n")
+    arguments = [str(file) if argument == "PEM" else argument for argument in arguments]
+    code, _, stderr = call("send", "--key", "k", *arguments)
+    assert code == 2
+    assert problem in stderr
+
+
+def test_send_says_what_may_help_where_a_collector_ends_an_encrypted_connection(tmp_path):
+    """Not every one says that it wants a certificate."""
+    authority = Authority(tmp_path)
+    server = tls_context(authority.server())
+    hint = "; if it wants a client certificate, give --cert-file and --key-file"
+    with serving(lambda connection: connection.recv(65_536), server) as port:
+        arguments = ("--transport", "relp", "--tls", "--ca-file", str(authority.ca_file))
+        code, _, stderr = call("send", "--to", f"localhost:{port}", "--key", "k", *arguments)
+    assert code == 1
+    assert f"the collector has ended the connection{hint}" in stderr
