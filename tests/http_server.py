@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
 MAX_REQUEST_BYTES = 64 * 1024 * 1024
@@ -19,12 +20,14 @@ class HttpServer:
     Attributes:
         auto_decompress: whether requests come decompressed.
         path: where events are to be posted; it takes them anywhere.
+        tls: what it speaks TLS with; None for plain HTTP.
         port: where it listens.
         url: the same as a URL.
     """
 
     auto_decompress = True
     path = ""
+    tls: ssl.SSLContext | None = None
 
     def __init__(self) -> None:
         self._changed = asyncio.Event()
@@ -36,9 +39,10 @@ class HttpServer:
             application, access_log=None, auto_decompress=self.auto_decompress
         )
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self.tls).start()
         self.port: int = self._runner.addresses[0][1]
-        self.url = f"http://127.0.0.1:{self.port}{self.path}"
+        scheme = "http" if self.tls is None else "https"
+        self.url = f"{scheme}://127.0.0.1:{self.port}{self.path}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -70,6 +70,15 @@ def stored_lines(directory: Path) -> list[bytes]:
     return [line for (body,) in bodies for line in body.splitlines()]
 
 
+def stored_notes(directory: Path) -> dict[str, bytes]:
+    """Return what the next process would find noted in a spool file."""
+    with _reading(directory) as connection:
+        rows = connection.execute(
+            "SELECT substr(name, 6), value FROM meta WHERE name LIKE 'note %'"
+        )
+        return dict(rows.fetchall())
+
+
 @contextmanager
 def _reading(directory: Path) -> Iterator[sqlite3.Connection]:
     """Open a spool file so that nothing is changed, its write-ahead log included."""

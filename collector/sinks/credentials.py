@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
-from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, urlsplit
+from base64 import b64decode, b64encode
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import orjson
+from yarl import URL
 
 from collector import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from collector.config import AuthSettings, SinkSettings
     from collector.sinks.formats import Format
 
 # Shorter values than this stand in ordinary text by chance; masking them would only blur it.
 SHORTEST_MASKED = 6
+
+_BASIC: Final = "Basic "
 
 
 def request_headers(sink: SinkSettings, form: Format) -> dict[str, str]:
@@ -41,12 +47,47 @@ def request_headers(sink: SinkSettings, form: Format) -> dict[str, str]:
     return headers
 
 
-def secrets_of(url: str, headers: Mapping[str, str]) -> list[str]:
-    """Return the texts of a request that a log must not show: words of headers and of the query."""
-    words = [word for value in headers.values() for word in value.split()]
-    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
-        words += [name, value]
-    return sorted({word for word in words if len(word) >= SHORTEST_MASKED}, key=len, reverse=True)
+def secrets_of(url: str, headers: Mapping[str, str], proxy: str = "") -> list[str]:
+    """Return the texts of a request that a log must not show, the longest first.
+
+    Args:
+        url: where it goes; words of its query are secrets.
+        headers: of the request; their words are secrets.
+        proxy: the URL of the proxy it goes through; empty without one.
+    """
+    words = {word for value in headers.values() for word in _words_of_header(value)}
+    words.update(_words_of_query(url), _proxy_credentials(proxy))
+    long_enough = {word for word in words if len(word) >= SHORTEST_MASKED}
+    # An answer in JSON repeats them as JSON has them.
+    escaped = {orjson.dumps(word)[1:-1].decode() for word in long_enough}
+    return sorted(long_enough | escaped, key=len, reverse=True)
+
+
+def _words_of_header(value: str) -> Iterator[str]:
+    """Yield the words of a header; of basic authentication what is encoded in it as well."""
+    yield from value.split()
+    if value.startswith(_BASIC):
+        with suppress(ValueError):  # a header of the settings may hold anything
+            plain = b64decode(value.removeprefix(_BASIC)).decode()
+            yield from (plain, *plain.split(":", 1))
+
+
+def _words_of_query(url: str) -> Iterator[str]:
+    """Yield the names and values of a query: what they stand for, as written and as they go out."""
+    for pair in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+        yield from pair
+    for query in (urlsplit(url).query, URL(url).raw_query_string):
+        for part in query.split("&"):
+            yield from part.split("=", 1)
+
+
+def _proxy_credentials(proxy: str) -> list[str]:
+    """Return the forms in which a library or the proxy may repeat the credentials of its URL."""
+    written, _, _ = urlsplit(proxy).netloc.rpartition("@")
+    user, _, password = written.partition(":")
+    plain = f"{unquote(user)}:{unquote(password)}"
+    encoded = b64encode(plain.encode()).decode()
+    return [proxy, written, plain, encoded, user, password, *plain.split(":", 1)]
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:
@@ -60,7 +101,7 @@ def _credentials(auth: AuthSettings, bearer_scheme: str) -> tuple[str, str]:
     """Return the name and value of the header that proves who we are."""
     if auth.basic is not None:
         pair = f"{auth.basic.username}:{auth.basic.read_password()}"
-        return "Authorization", "Basic " + b64encode(pair.encode()).decode()
+        return "Authorization", _BASIC + b64encode(pair.encode()).decode()
     if auth.bearer is not None:
         return "Authorization", f"{bearer_scheme} {auth.bearer.read_token()}"
     assert auth.header is not None  # noqa: S101 - the settings hold exactly one of the three

@@ -17,7 +17,7 @@ from collector.sinks.retry import Outcome, Verdict
 from collector.spool.entries import first_intake
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from collector.config import SinkSettings
     from collector.sinks.formats import Format
@@ -48,25 +48,32 @@ class Exchange:
     Args:
         settings: the sink's settings.
         form: the form in which it wants events; knows what its answers mean.
-        session: HTTP client, which knows time-out and certificates.
+        session: HTTP client, which knows time-out, certificates and proxy.
+        headers: of every request (`credentials.request_headers`).
 
-    Raises:
-        SecretFileError: a secret file cannot be read or holds no usable secret.
+    Attributes:
+        form: may be replaced, as the intakes it knows may change.
+        headers: may be replaced, as credentials may change.
     """
 
     def __init__(
-        self, settings: SinkSettings, form: Format, session: aiohttp.ClientSession
+        self,
+        settings: SinkSettings,
+        form: Format,
+        session: aiohttp.ClientSession,
+        headers: Mapping[str, str],
     ) -> None:
+        self.form = form
+        self.headers = headers
         self._settings = settings
-        self._form = form
         self._session = session
-        self._headers = request_headers(settings, form)
+        self._proxy = "" if settings.proxy is None else settings.proxy.get_secret_value()
         self._reports = Reports(log)
 
     def refresh_headers(self) -> None:
         """Read the credentials again: a token that was refused may have been replaced since."""
         try:
-            self._headers = request_headers(self._settings, self._form)
+            self.headers = request_headers(self._settings, self.form)
         except SecretFileError as error:
             self._reports.warning(
                 "credentials",
@@ -81,29 +88,37 @@ class Exchange:
         Raises:
             SealError: there is no such secret now.
         """
-        if not self._form.is_sealed:
+        if not self.form.is_sealed:
             return batch.body
         body = DECOMPRESS[batch.codec](batch.body)
         intake = first_intake(batch.entries)
-        return COMPRESS[batch.codec](self._form.seal(body, intake))
+        return COMPRESS[batch.codec](self.form.seal(body, intake))
 
     async def post(self, batch: Batch, body: bytes) -> Answer:
         """Post the body of a batch; whatever happens is an answer, fit to be shown."""
-        headers = self._headers
-        code, verdict = await self._post(batch, body, headers)
-        return Answer(code, verdict._replace(problem=self._shown(verdict.problem, headers)))
+        # They may be replaced before there is an answer, which repeats what was sent.
+        form, headers = self.form, self.headers
+        code, verdict = await self._post(batch, body, form, headers)
+        if not verdict.problem:
+            return Answer(code, verdict)
+        secrets = secrets_of(form.url, headers, self._proxy)
+        return Answer(code, verdict._replace(problem=_shown(verdict.problem, secrets)))
 
-    async def _post(self, batch: Batch, body: bytes, headers: Mapping[str, str]) -> Answer:
+    async def _post(
+        self, batch: Batch, body: bytes, form: Format, headers: Mapping[str, str]
+    ) -> Answer:
         """Post the body of a batch; the problem may repeat what is secret."""
         if batch.codec != "none":
             headers = {**headers, "Content-Encoding": batch.codec}
         try:
             async with self._session.post(
-                self._form.url, data=body, headers=headers, allow_redirects=False
+                form.url, data=body, headers=headers, allow_redirects=False
             ) as response:
-                return await self._read(response, batch.events)
+                return await _read(response, form, batch.events)
         except TimeoutError:
             return _no_answer("timeout", "no answer in time")
+        except aiohttp.ClientHttpProxyError as error:
+            return _no_answer("error", f"the proxy answers HTTP {error.status}: {error.message}")
         except aiohttp.ClientResponseError as error:  # as text it shows the URL
             return _no_answer("error", f"no HTTP answer: {error.message}")
         except (aiohttp.ClientError, OSError) as error:
@@ -112,23 +127,17 @@ class Exchange:
             self._reports.error("internal", "request failed, please report it", exc_info=True)
             return _no_answer("error", f"internal error: {type(error).__name__}")
 
-    async def _read(self, response: aiohttp.ClientResponse, events: int) -> Answer:
-        """Return what an answer means; its status stands, however badly its body ends."""
-        body = await _body_of(response, self._form.answer_bytes)
-        verdict = self._form.read(response.status, response.headers, body, events, time.time())
-        return Answer(str(response.status), verdict)
 
-    def _shown(self, problem: str, headers: Mapping[str, str]) -> str:
-        """Make a problem fit to be shown: no secrets of the request, one line, not too long.
+async def _read(response: aiohttp.ClientResponse, form: Format, events: int) -> Answer:
+    """Return what an answer means; its status stands, however badly its body ends."""
+    body = await _body_of(response, form.answer_bytes)
+    verdict = form.read(response.status, response.headers, body, events, time.time())
+    return Answer(str(response.status), verdict)
 
-        Args:
-            problem: what an answer, or a library, said.
-            headers: those of the request; the credentials may have been replaced meanwhile.
-        """
-        if not problem:
-            return ""
-        secrets = secrets_of(self._form.url, headers)
-        return " ".join(mask(problem[:SEARCHED_CHARS], secrets).split())[:SHOWN_CHARS]
+
+def _shown(problem: str, secrets: Iterable[str]) -> str:
+    """Make what an answer or a library said fit to be shown: no secrets, one line, not too long."""
+    return " ".join(mask(problem[:SEARCHED_CHARS], secrets).split())[:SHOWN_CHARS]
 
 
 def _no_answer(code: str, problem: str) -> Answer:

@@ -74,6 +74,10 @@ class Health:
     def hurry(self, maximum: float) -> None:
         """Have a probe due now, and from now on at most `maximum` seconds after a failure."""
         self._backoff.maximum = min(self._backoff.maximum, maximum)
+        self.try_now()
+
+    def try_now(self) -> None:
+        """Have a probe due now: what was in the way may be gone."""
         self._retry_at = 0.0
         self._hurried.set()
 

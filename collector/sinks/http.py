@@ -31,7 +31,7 @@ from collector.spool.entries import first_intake
 if TYPE_CHECKING:
     import random
     from collections import Counter
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     import aiohttp
 
@@ -98,7 +98,8 @@ class HttpSink:
         settings: the sink's settings.
         form: the form in which it wants events.
         spool: where its batches wait.
-        session: HTTP client, which knows time-out and certificates.
+        session: HTTP client, which knows time-out, certificates and proxy.
+        headers: of every request, credentials included.
         rng: source of jitter.
         stats: counters of this sink.
         dead_lettered: counts buried events by intake and reason.
@@ -117,6 +118,7 @@ class HttpSink:
         form: Format,
         spool: Spool,
         session: aiohttp.ClientSession,
+        headers: Mapping[str, str],
         rng: random.Random,
         stats: SinkStats,
         dead_lettered: Counter[tuple[str, str]],
@@ -131,7 +133,7 @@ class HttpSink:
         self._stats = stats
         self._dead_lettered = dead_lettered
         self._recode = recode
-        self._exchange = Exchange(settings, form, session)
+        self._exchange = Exchange(settings, form, session, headers)
         self._reports = Reports(log)
         self._probing = asyncio.Lock()
         self._limiter = Limiter(settings.concurrency)
@@ -146,6 +148,11 @@ class HttpSink:
         self._idle = 0
         self._stuck: dict[int, asyncio.TimerHandle] = {}
         self._obstacle = ""
+        self._workers: set[asyncio.Task[None]] = set()
+        self._posting: set[asyncio.Task[None] | None] = set()
+        self._is_retiring = False
+        # Of another sink of this name, until now.
+        stats.up, stats.concurrency_limit = self.health.up, self._limiter.limit
 
     @property
     def problem(self) -> str:
@@ -162,13 +169,43 @@ class HttpSink:
         return self.health.reason
 
     async def run(self) -> None:
-        """Deliver until cancelled."""
+        """Deliver until cancelled or retired."""
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(self._settings.concurrency):
-                    workers.create_task(self._work())
+                self._workers = {
+                    workers.create_task(self._work()) for _ in range(self._settings.concurrency)
+                }
         finally:
             self._cancel_timers()
+
+    async def retire(self, patience: float) -> None:
+        """Begin no more requests, and have `run` end when those in flight are answered.
+
+        What was taken and is not done with then is to be given back to the spool.
+
+        Args:
+            patience: seconds after which those that are not answered are given up; the sink may get
+                their events again from another.
+        """
+        self._is_retiring = True
+        for worker in self._workers - self._posting:
+            worker.cancel()
+        if self._workers:
+            _, unanswered = await asyncio.wait(self._workers, timeout=patience)
+            for worker in unanswered:
+                worker.cancel()
+
+    def refresh(self, form: Format, headers: Mapping[str, str]) -> None:
+        """Go on with what settings beside the sink's own, or files, have changed.
+
+        Args:
+            form: the same form, with the intakes of now.
+            headers: of every request; if there are others now, a sink that failed is tried at once.
+        """
+        self._form = self._exchange.form = form
+        if headers != self._exchange.headers:
+            self._exchange.headers = headers
+            self.health.try_now()
 
     def hurry(self) -> None:
         """Make the most of the time before a stop: wait less for a sink that fails."""
@@ -182,10 +219,10 @@ class HttpSink:
                 timer.cancel()
 
     async def _work(self) -> None:
-        while True:
+        while not self._is_retiring:
             taken = self._gathered(await self._take())
             upcoming = [batch for item in taken for batch in self._in_form(item)][::-1]
-            while upcoming:
+            while upcoming and not self._is_retiring:
                 upcoming += await self._deliver(upcoming.pop())
                 upcoming += self._suspects.pop_decidable(self._accepted)[::-1]
 
@@ -227,7 +264,7 @@ class HttpSink:
             (first.form, first.codec) == (another.form, another.codec)
             and first.refused_at is None
             and another.refused_at is None
-            and (last.place, last.offset) < (another.place, another.offset)
+            and last.standing < another.standing
             and sum(batch.events for batch in (*together, another)) <= limits.max_events
             and octets <= min(limits.max_bytes, self._size_limit)
             and (
@@ -288,7 +325,12 @@ class HttpSink:
         loop = asyncio.get_running_loop()
         attempt = Attempt(loop.time(), self.health.epoch, self._accepted)
         self._limiter.began(self._stats.in_flight)
-        answer = await self._exchange.post(batch, body)
+        worker = asyncio.current_task()
+        self._posting.add(worker)
+        try:
+            answer = await self._exchange.post(batch, body)
+        finally:
+            self._posting.discard(worker)
         self._learn(answer, attempt, loop.time())
         return self._settle(batch, answer, attempt)
 

@@ -7,6 +7,7 @@ again, it is guilty.
 from __future__ import annotations
 
 from bisect import insort
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Suspects:
 
     def add(self, batch: Batch) -> None:
         """Take in a batch whose `refused_at` says since when it is suspect."""
-        insort(self._batches, batch, key=_arrival)
+        insort(self._batches, batch, key=attrgetter("standing"))
         self._octets += batch.size
 
     def stand(self, accepted: int) -> bool:
@@ -75,8 +76,3 @@ class Suspects:
             self._batches = [batch for batch in self._batches if not is_chosen(batch)]
             self._octets -= sum(batch.size for batch in chosen)
         return chosen
-
-
-def _arrival(batch: Batch) -> tuple[int, int]:
-    """Return what batches are sorted by: parts of one have its place."""
-    return batch.place, batch.offset

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from collector.backpressure import Gate
 
@@ -72,6 +72,11 @@ class Batch:
     def size(self) -> int:
         """Octets that it takes in the spool."""
         return len(self.body) + len(self.entries)
+
+    @property
+    def standing(self) -> tuple[int, int]:
+        """By which the batches of a sink are in order of arrival."""
+        return self.place, self.offset
 
 
 @dataclass(slots=True, eq=False)
@@ -143,10 +148,12 @@ class Share(NamedTuple):
     Attributes:
         max_bytes: octets; None for as much as the spool has.
         when_full: also where the spool as a whole is full.
+        largest_batch: octets of the largest batch that comes in.
     """
 
     max_bytes: int | None
     when_full: WhenFull
+    largest_batch: int = 0
 
 
 class Spool(Protocol):
@@ -155,7 +162,8 @@ class Spool(Protocol):
     Attributes:
         max_bytes: octets that may wait in all.
         gate: closed while nothing more may come in.
-        gates: by sink, closed while its own share is full and its senders are to wait.
+        gates: by sink that is configured, closed while its own share is full and its senders are to
+            wait.
     """
 
     max_bytes: int
@@ -164,6 +172,19 @@ class Spool(Protocol):
 
     async def start(self) -> None:
         """Learn what is there from last time; before anything else."""
+
+    def reshape(self, shares: Mapping[str, Share]) -> None:
+        """Have these sinks from now on, with these shares.
+
+        What waits for a sink that is not among them stays, without bounds: it is gone, and what
+        waits goes out when its name returns. The gates of sinks that stay are the same as before.
+
+        Args:
+            shares: the share of each sink that is configured now.
+        """
+
+    def gone(self) -> list[str]:
+        """Name the sinks that batches wait for although they are not configured."""
 
     def put(self, batch: Batch) -> None:
         """Take over a batch whose copies are in memory; it is dropped if settings ask for that."""
@@ -193,8 +214,24 @@ class Spool(Protocol):
     def postpone(self, batch: Batch) -> None:
         """Put a batch that was taken back, behind others."""
 
+    def give_back(self, sink: str) -> None:
+        """Put all batches of `sink` that were taken and are not done with back in their places.
+
+        Nothing is known of them then but when they came: none is refused. Whoever took them must
+        have nothing more to do with them.
+        """
+
     def bury(self, batch: Batch, letters: Sequence[Letter]) -> None:
         """Keep the events of a batch as dead letters, one for each, and let go of the batch."""
+
+    def note(self, name: str, value: bytes) -> None:
+        """Keep something small beside the batches, in the place of what had this name before.
+
+        It is written with the next transaction; what is as it was is not written again.
+        """
+
+    def noted(self, name: str) -> bytes | None:
+        """Return what was last noted under a name, by an earlier process too; None if nothing."""
 
     def backlog(self, sink: str) -> Backlog:
         """Say what waits for `sink`, batches in flight included."""

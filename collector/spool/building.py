@@ -33,13 +33,16 @@ def build_spool(config: Config, ledger: Ledger) -> MemorySpool | SqliteSpool:
         synchronous=settings.synchronous,
         bounds=Bounds(kept.max_bytes, kept.unknown_intake_max_bytes),
         max_age=kept.max_age,
-        largest_batch=max(sink.batch.max_bytes for sink in config.sinks),
     )
 
 
 def shares(config: Config) -> dict[str, Share]:
     """Return each sink's share of the spool."""
     return {
-        sink.name: Share(sink.spool.max_bytes, sink.spool.when_full or config.spool.when_full)
+        sink.name: Share(
+            sink.spool.max_bytes,
+            sink.spool.when_full or config.spool.when_full,
+            sink.batch.max_bytes,
+        )
         for sink in config.sinks
     }

@@ -10,6 +10,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 # listeners stop and go with every batch.
 RESUME_SHARE = 7 / 8
 
+# Of a sink that is not configured: nobody sends to it, and what waits is neither bounded nor lost.
+GONE = Share(None, "block")
+
 log = structlog.get_logger(__name__)
 
 
@@ -38,6 +42,12 @@ class Ready(asyncio.Queue[Batch]):
     def get_if(self, fits: Callable[[Batch], bool]) -> Batch | None:
         """Take the first batch if there is one and it fits."""
         return self.get_nowait() if self._queue and fits(self._queue[0]) else None
+
+    def refill(self, batches: Iterable[Batch]) -> None:
+        """Hold these batches and no others."""
+        self._queue.clear()
+        for batch in batches:
+            self.put_nowait(batch)
 
 
 @dataclass(slots=True)
@@ -71,6 +81,13 @@ class Lane:
         bound = self.share.max_bytes
         return bound is not None and self.octets + more > bound
 
+    def give_back(self) -> None:
+        """Make every batch in memory ready, in order, as if nobody had taken any."""
+        batches = sorted(self.held.values(), key=attrgetter("standing"))
+        for batch in batches:
+            batch.refused_at = None
+        self.ready.refill(batches)
+
 
 class Lanes:
     """Every lane of a spool, and its bounds.
@@ -97,7 +114,7 @@ class Lanes:
         self._obstacles: set[str] = set()
         self._size_of = size_of
         self._lanes = {sink: Lane(sink, share) for sink, share in shares.items()}
-        self._configured = list(self._lanes.values())
+        self._configured = dict(self._lanes)
         self._reports = Reports(log)
         self._full = False
         self._empty = asyncio.Event()
@@ -112,12 +129,38 @@ class Lanes:
     def lane(self, sink: str) -> Lane:
         """Return the lane of a sink, a new one without bounds if there is no such sink."""
         if sink not in self._lanes:
-            self._lanes[sink] = Lane(sink, Share(None, "block"))
+            self._lanes[sink] = Lane(sink, GONE)
         return self._lanes[sink]
 
     def gates(self) -> dict[str, Gate]:
-        """Return the gate of each lane by its sink."""
-        return {lane.sink: lane.gate for lane in self._lanes.values()}
+        """Return the gate of each lane by its sink, of those that are configured."""
+        return {sink: lane.gate for sink, lane in self._configured.items()}
+
+    def gone(self) -> list[str]:
+        """Name the sinks that batches wait for although they are not configured."""
+        return [
+            lane.sink
+            for lane in self._lanes.values()
+            if lane.batches and lane.sink not in self._configured
+        ]
+
+    def reshape(self, shares: Mapping[str, Share], max_bytes: int) -> None:
+        """Bound the lanes anew; those of sinks that are not among them lose their bounds.
+
+        Args:
+            shares: the share of each sink.
+            max_bytes: octets that may wait in all.
+        """
+        self.max_bytes = max_bytes
+        self._configured = {sink: self.lane(sink) for sink in shares}
+        for lane in self._lanes.values():
+            lane.share = shares.get(lane.sink, GONE)
+            lane.drops = False
+        self._note_emptiness()
+        # Where all drop what does not fit, nobody is to wait.
+        self._full &= any(share.when_full == "block" for share in shares.values())
+        self.reopen()
+        self.check()
 
     def admits(self, batch: Batch) -> bool:
         """Say whether a batch may come in: only settings that drop what does not fit refuse one.
@@ -175,7 +218,10 @@ class Lanes:
         lane.events += events
         lane.octets += octets
         self.octets += octets
-        if any(lane.batches for lane in self._configured):
+        self._note_emptiness()
+
+    def _note_emptiness(self) -> None:
+        if any(lane.batches for lane in self._configured.values()):
             self._empty.clear()
         else:
             self._empty.set()
@@ -195,7 +241,7 @@ class Lanes:
             has_room = bound is None or lane.octets <= bound * RESUME_SHARE
             if has_room and self.octets <= self.max_bytes * RESUME_SHARE:
                 lane.drops = False
-            if lane.gate.closed and has_room:
+            if lane.gate.closed and (has_room or lane.share.when_full == "drop"):
                 log.info("sink has room again, its senders are read", sink=lane.sink)
                 lane.gate.open()
         if self._full and self.octets <= self.max_bytes * RESUME_SHARE:
@@ -215,7 +261,7 @@ class Lanes:
 
     def check(self) -> None:
         """Close the gates of what was found full."""
-        for lane in self._lanes.values():
+        for lane in self._configured.values():
             self._close_where_full(lane)
 
     def _regulate(self) -> None:
@@ -235,14 +281,20 @@ class Lanes:
                 found.append({"sink": lane.sink, "reason": reason})
             if lane.drops:
                 found.append({"sink": lane.sink, "reason": "spool full, its events are dropped"})
+        found += [{"sink": sink, "reason": "not configured, events wait"} for sink in self.gone()]
         return found
 
     def status(self) -> dict[str, Any]:
         """Return what `/api/status` has of them."""
-        return {"octets": self.octets, "max_bytes": self.max_bytes, "full": self._full}
+        return {
+            "octets": self.octets,
+            "max_bytes": self.max_bytes,
+            "full": self._full,
+            "gone": {sink: self._lanes[sink].events for sink in self.gone()},
+        }
 
     async def emptied(self) -> None:
-        """Wait until nothing waits for the sinks there are."""
+        """Wait until nothing waits for the sinks that are configured."""
         while not self._empty.is_set():
             await self._empty.wait()
 

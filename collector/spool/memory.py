@@ -36,9 +36,19 @@ class MemorySpool:
         self.gates = self._lanes.gates()
         self._numbers = count(1)
         self._pools: defaultdict[str, _Letters] = defaultdict(_Letters)
+        self._notes: dict[str, bytes] = {}
 
     async def start(self) -> None:
         """Do nothing: there is nothing to open."""
+
+    def reshape(self, shares: Mapping[str, Share]) -> None:
+        """Have these sinks from now on; what waits for others stays, and is gone for now."""
+        self._lanes.reshape(shares, self.max_bytes)
+        self.gates = self._lanes.gates()
+
+    def gone(self) -> list[str]:
+        """Name the sinks that batches wait for although they are not configured."""
+        return self._lanes.gone()
 
     def put(self, batch: Batch) -> None:
         """Take over a batch whose copies are in memory; it is dropped if settings ask for that."""
@@ -88,6 +98,10 @@ class MemorySpool:
         """Put a batch that was taken back, behind others."""
         self._lanes[batch.sink].ready.put_nowait(batch)
 
+    def give_back(self, sink: str) -> None:
+        """Put all batches of `sink` that were taken and are not done with back in their places."""
+        self._lanes[sink].give_back()
+
     def bury(self, batch: Batch, letters: Sequence[Letter]) -> None:
         """Keep the events of a batch as dead letters, one for each, and let go of the batch."""
         self.replace(batch, ())
@@ -112,6 +126,14 @@ class MemorySpool:
             for batch in list(lane.held.values()):
                 self.replace(batch, ())
         return lost
+
+    def note(self, name: str, value: bytes) -> None:
+        """Keep something small, in the place of what had this name before."""
+        self._notes[name] = value
+
+    def noted(self, name: str) -> bytes | None:
+        """Return what this process has noted under a name; None if nothing."""
+        return self._notes.get(name)
 
     def backlog(self, sink: str) -> Backlog:
         """Say what waits for `sink`, batches in flight included."""

@@ -22,6 +22,7 @@ class Pending:
         buried: dead letters to be added whose copies are in rows to be deleted.
         letters: dead letters to be added whose copies are in memory until they are written.
         released: reasons of dead letters to be deleted, by number; their copies are in memory.
+        notes: what is to be kept under each name (`Spool.note`).
         octets: what it holds that has come in or is buried.
         callbacks: to be called once it is written.
         accounts_changed: whether the accounts are to be written even if nothing else is.
@@ -33,6 +34,7 @@ class Pending:
     buried: list[Letter] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
     released: dict[int, str] = field(default_factory=dict)
+    notes: dict[str, bytes] = field(default_factory=dict)
     octets: int = 0
     callbacks: list[Callable[[], None]] = field(default_factory=list)
     accounts_changed: bool = False
@@ -44,6 +46,7 @@ class Pending:
             or self.buried
             or self.letters
             or self.released
+            or self.notes
             or self.callbacks
             or self.accounts_changed
         )
@@ -99,6 +102,7 @@ class Pending:
         self.buried += later.buried
         self.letters += later.letters
         self.released |= later.released
+        self.notes |= later.notes
         self.octets += later.octets
         self.callbacks += later.callbacks
         self.accounts_changed |= later.accounts_changed

@@ -101,7 +101,6 @@ class SqliteSpool:
         synchronous: `full` or `normal`.
         bounds: how many dead letters are kept.
         max_age: for how many seconds each is kept.
-        largest_batch: octets of the largest batch that there may be.
 
     Attributes:
         on_requests: is given what the command line has asked for.
@@ -118,7 +117,6 @@ class SqliteSpool:
         synchronous: str = "full",
         bounds: Bounds = UNBOUNDED,
         max_age: float = float("inf"),
-        largest_batch: int = 0,
     ) -> None:
         self.max_bytes = max_bytes
         self.on_requests: Callable[[list[Request]], Awaitable[None]] | None = None
@@ -130,15 +128,13 @@ class SqliteSpool:
         self._max_pending = min(MAX_PENDING_OCTETS, max_bytes // 16)
         # The log may be as long as its bound and the transaction that exceeds it; the reserve has
         # room for it, so that a full disk does not keep it from being moved into the file.
-        max_log = log_octets + self._max_pending
-        # A batch exceeds the bound, and another is under way, when the gate closes.
-        bound = max_bytes - 2 * max_log - 2 * largest_batch
-        self._lanes = Lanes(max(bound, max_bytes // 4), shares, stored_size)
+        self._max_log = log_octets + self._max_pending
+        self._lanes = Lanes(self._bound(shares), shares, stored_size)
         self.gate = self._lanes.gate
         self.gates = self._lanes.gates()
-        self._window = max(MIB, WINDOW_OCTETS // max(1, len(shares)))
+        self._window = _window(shares)
         self._tails = {sink: _Tail() for sink in shares}
-        self._reserve = files.Reserve(directory, max_log)
+        self._reserve = files.Reserve(directory, self._max_log)
         self._writer = Writer(
             Opening(directory, synchronous, log_octets, bounds), self._reserve, self
         )
@@ -146,8 +142,28 @@ class SqliteSpool:
         self._number = 0
         self._lost_at_most = 0
         self._last_accounts: dict[str, Any] = {}
+        self._notes: dict[str, bytes] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._reads: set[asyncio.Task[None]] = set()
+
+    def _bound(self, shares: Mapping[str, Share]) -> int:
+        """Return how many octets of batches may wait."""
+        largest_batch = max((share.largest_batch for share in shares.values()), default=0)
+        # A batch exceeds the bound, and another is under way, when the gate closes.
+        bound = self.max_bytes - 2 * self._max_log - 2 * largest_batch
+        return max(bound, self.max_bytes // 4)
+
+    def reshape(self, shares: Mapping[str, Share]) -> None:
+        """Have these sinks from now on; what waits for others stays, and is gone for now.
+
+        What is in memory stays there, whatever the window is now.
+        """
+        self._lanes.reshape(shares, self._bound(shares))
+        self.gates = self._lanes.gates()
+        self._window = _window(shares)
+        for sink in shares:
+            self._tails.setdefault(sink, _Tail())
+            self._read_ahead(self._lanes[sink])
 
     # Life.
 
@@ -187,6 +203,7 @@ class SqliteSpool:
             self._tails[waiting.sink] = _Tail(waiting.batches, oldest=waiting.oldest)
             self._ledger.spooled += waiting.events
         self._number = known.last_number
+        self._notes = known.notes
         if not known.is_clean:
             self._lost_at_most = known.accounts.get("in_memory", 0)
             log.warning("the last process did not end well", lost_at_most=self._lost_at_most)
@@ -308,6 +325,15 @@ class SqliteSpool:
         self._lanes[batch.sink].ready.put_nowait(batch)
         self._tails[batch.sink].octets_ready += batch.size
 
+    def give_back(self, sink: str) -> None:
+        """Put all batches of `sink` that were taken and are not done with back in their places.
+
+        All that is on disk alone stands behind them.
+        """
+        self._lanes[sink].give_back()
+        tail = self._tails[sink]
+        tail.octets_ready = tail.octets_in_memory
+
     def bury(self, batch: Batch, letters: Sequence[Letter]) -> None:
         """Keep the events of a batch as dead letters, one for each, and let go of the batch."""
         self._ledger.spooled -= batch.events
@@ -325,6 +351,19 @@ class SqliteSpool:
         """
         self._writer.pending.released |= {letter.number: letter.reason for letter in letters}
         self._writer.wake()
+
+    def note(self, name: str, value: bytes) -> None:
+        """Keep something small beside the batches, in the place of what had this name before.
+
+        It is written together with what comes in a moment; what is as it was, not at all.
+        """
+        if self._notes.get(name) != value:
+            self._notes[name] = self._writer.pending.notes[name] = value
+            self._writer.wake_soon()
+
+    def noted(self, name: str) -> bytes | None:
+        """Return what was last noted under a name, by an earlier process too; None if nothing."""
+        return self._notes.get(name)
 
     def _wake_writer(self) -> None:
         """Have the writer go on, and the listeners wait while it is too far behind."""
@@ -384,6 +423,7 @@ class SqliteSpool:
         if any(self._lanes[sink].share.when_full == "block" for sink in self.gates):
             self._lanes.obstruct(_DISK)
         else:
+            self._lanes.clear(_DISK)
             discarded = pending.discard_letters()
             if discarded:
                 ledger.in_memory -= discarded
@@ -401,6 +441,7 @@ class SqliteSpool:
         before = ledger.spooled + ledger.dead_lettered.total()
         pending.removed.clear()
         pending.released.clear()
+        pending.notes |= self._notes
         ledger.dead_lettered.clear()
         ledger.dead_lettered.update(letter.reason for letter in pending.buried)
         ledger.spooled = 0
@@ -567,7 +608,7 @@ class SqliteSpool:
 
     def gone(self) -> list[str]:
         """Name the sinks that batches wait for although they are not configured."""
-        return [lane.sink for lane in self._lanes if lane.batches and lane.sink not in self.gates]
+        return self._lanes.gone()
 
     async def emptied(self) -> None:
         """Wait until every batch of a configured sink is finished or buried."""
@@ -586,7 +627,6 @@ class SqliteSpool:
         found = self._lanes.degraded()
         if self._writer.in_trouble:
             found.append({"spool": "disk", "reason": "cannot be written, see the log"})
-        found += [{"sink": sink, "reason": "not configured, events wait"} for sink in self.gone()]
         return found
 
     def status(self) -> dict[str, Any]:
@@ -598,5 +638,9 @@ class SqliteSpool:
             "disk_free": self.disk_free(),
             "quarantined": self.quarantined(),
             "lost_at_most": self._lost_at_most,
-            "gone": {sink: self._lanes[sink].events for sink in self.gone()},
         }
+
+
+def _window(shares: Mapping[str, Share]) -> int:
+    """Return how many octets of what waits for each sink stay in memory, to be next."""
+    return max(MIB, WINDOW_OCTETS // max(1, len(shares)))

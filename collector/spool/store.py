@@ -41,6 +41,9 @@ APPLICATION_ID: Final = 0x45445253
 
 PAGE_OCTETS: Final = 8192
 
+# Notes stand in `meta`, each under its name behind this: no other name there begins so.
+_NOTE: Final = "note "
+
 # A row takes about so much besides its body and entries.
 ROW_OCTETS: Final = 160
 
@@ -112,6 +115,7 @@ class Summary(NamedTuple):
         letters: how many dead letters, by reason.
         last_number: the highest number of a batch; 0 if there is none.
         is_clean: whether the last process that used it ended as it should.
+        notes: what was noted, by name.
     """
 
     accounts: dict[str, Any]
@@ -119,6 +123,7 @@ class Summary(NamedTuple):
     letters: Counter[str]
     last_number: int
     is_clean: bool
+    notes: dict[str, bytes]
 
 
 class Bounds(NamedTuple):
@@ -141,6 +146,7 @@ class Group:
         letters: dead letters to be added.
         released: reasons of the dead letters to be deleted, by number.
         accounts: the ledger after it, without what is counted from rows.
+        notes: what is to be kept under each name.
     """
 
     batches: Sequence[Batch] = ()
@@ -148,6 +154,7 @@ class Group:
     letters: Sequence[Letter] = ()
     released: Mapping[int, str] = field(default_factory=dict)
     accounts: dict[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class Outcome(NamedTuple):
@@ -308,6 +315,7 @@ class Store:
             if missed:
                 accounts = {**accounts, "received": accounts["received"] + missed.total()}
             self._write_accounts(accounts)
+            self._write_notes(group.notes)
         return Outcome(evicted, missed)
 
     def purge(self, choice: Choice, account: str = PURGED) -> Counter[str]:
@@ -327,6 +335,12 @@ class Store:
     def _write_accounts(self, accounts: Mapping[str, Any]) -> None:
         self._connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('accounts', ?)", (orjson.dumps(accounts),)
+        )
+
+    def _write_notes(self, notes: Mapping[str, bytes]) -> None:
+        self._connection.executemany(
+            "INSERT OR REPLACE INTO meta VALUES (?, ?)",
+            ((_NOTE + name, value) for name, value in notes.items()),
         )
 
     def answer(self, number: int, state: str, answer: Mapping[str, Any]) -> None:
@@ -386,6 +400,11 @@ class Store:
         row = self._connection.execute("SELECT value FROM meta WHERE name = 'clean'").fetchone()
         return row is None or bool(row[0])
 
+    def notes(self) -> dict[str, bytes]:
+        """Return what was noted, by name; what are no octets was not noted by us."""
+        rows = self._connection.execute("SELECT name, value FROM meta WHERE typeof(value) = 'blob'")
+        return {name.removeprefix(_NOTE): value for name, value in rows if name.startswith(_NOTE)}
+
     def summary(self) -> Summary:
         """Return what the file holds, for a process that takes it over."""
         return Summary(
@@ -394,6 +413,7 @@ class Store:
             letters.count(self._connection, letters.Choice()),
             self._last_number(),
             self.is_clean(),
+            self.notes(),
         )
 
     def waiting(self) -> list[Waiting]:

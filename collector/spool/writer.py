@@ -242,6 +242,7 @@ class Writer:
             [*writing.buried, *writing.letters],
             writing.released,
             self._owner.accounts(writing, self.pending),
+            writing.notes,
         )
         try:
             outcome = await self.on_thread(lambda: commit(group))

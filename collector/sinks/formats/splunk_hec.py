@@ -6,6 +6,7 @@ https://docs.splunk.com/Documentation/Splunk/latest/Data/FormateventsforHTTPEven
 from __future__ import annotations
 
 from datetime import datetime
+from socket import gethostname
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -140,13 +141,16 @@ def _time(event: Event, arrival: Arrival) -> float:
 
 
 def _host(event: Event, arrival: Arrival) -> str:
-    """Return the host that an event names, else the sender's address."""
+    """Return the host that an event names, else the sender's address.
+
+    A sender without an address is on this machine.
+    """
     host = event.get("host")
     if isinstance(host, dict):
         for name in (host.get("name"), host.get("hostname")):
             if isinstance(name, str):
                 return name
-    return arrival.receipt.peer
+    return arrival.receipt.peer or gethostname()
 
 
 def _object(body: str) -> dict[str, Any]:

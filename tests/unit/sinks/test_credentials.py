@@ -1,5 +1,7 @@
 """What a request says of us, and what must not come back."""
 
+import pytest
+
 from collector import __version__
 from collector.sinks.credentials import mask, request_headers, secrets_of
 from tests.making import form_of, sink_of
@@ -41,3 +43,32 @@ def test_an_answer_is_masked_of_what_was_sent():
     secrets = secrets_of("http://siem.example/in?apikey=query-secret&a=b", sent)
     text = "Bearer abcdef from paris? abcdefg, apikey=query-secret"
     assert mask(text, secrets) == "*** *** from paris? ***g, ***=***"
+
+
+def test_an_answer_is_masked_of_what_was_sent_in_another_form():
+    """Decoded, escaped as JSON has it, and a query as it is written and as it goes out."""
+    sent = {"Authorization": "Basic c29tZW9uZTpQYXNz8J+UkSJ3b3Jk", "X-Key": 'key"of\\site'}
+    secrets = secrets_of("http://siem.example/in?t=to%2Bken%2Fx", sent)
+    text = 'Pass🔑"word Pass🔑\\"word key\\"of\\\\site to+ken/x to%2Bken%2Fx to%2Bken/x'
+    assert mask(text, secrets) == "*** *** *** *** *** ***"
+
+
+@pytest.mark.parametrize("value", ["not=base64", "/////w=="])
+def test_a_header_of_the_settings_that_only_looks_like_basic_authentication_is_masked(value):
+    secrets = secrets_of("http://siem.example/", {"Authorization": f"Basic {value}"})
+    assert mask(f"Basic {value}", secrets) == "Basic ***"
+
+
+def test_the_credentials_of_a_proxy_are_secrets_in_every_form():
+    """As written, in plain, encoded as in a header, and the whole address."""
+    proxy = "http://some%21one:pass%2Fword@proxy.example:3128"
+    text = f"{proxy} some%21one:pass%2Fword some!one:pass/word c29tZSFvbmU6cGFzcy93b3Jk pass/word"
+    assert mask(text, secrets_of("https://siem.example", {}, proxy)) == "*** *** *** *** ***"
+
+
+def test_a_proxy_without_credentials_can_be_named():
+    """As those who look for what is wrong will want to."""
+    secrets = secrets_of("https://siem.example", {}, "http://proxy.example:3128")
+    assert mask("cannot connect to proxy.example:3128", secrets) == (
+        "cannot connect to proxy.example:3128"
+    )

@@ -9,6 +9,7 @@ import pytest
 import structlog
 from aiohttp import web
 
+from collector.sinks.credentials import request_headers
 from collector.sinks.exchange import Answer, Exchange
 from collector.sinks.formats import SealError
 from collector.sinks.formats.ndjson import Ndjson
@@ -28,12 +29,14 @@ class Attentive(Ndjson):
 
 
 @asynccontextmanager
-async def exchanging(url, kind=Ndjson, **settings):
+async def exchanging(url, kind=Ndjson, proxy=None, **settings):
     """Give an exchange with a sink, the form of its events and a batch for it."""
-    sink = sink_of(url=url, **settings)
+    sink = sink_of(url=url, proxy=proxy, **settings)
     form = kind(sink, ())
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=5)) as session:
-        yield Exchange(sink, form, session), form, batch_of(form, ["a", "b"], [entry_of()] * 2)
+    timeout = aiohttp.ClientTimeout(total=5)
+    async with aiohttp.ClientSession(timeout=timeout, proxy=proxy) as session:
+        exchange = Exchange(sink, form, session, request_headers(sink, form))
+        yield exchange, form, batch_of(form, ["a", "b"], [entry_of()] * 2)
 
 
 @pytest.fixture
@@ -172,3 +175,45 @@ async def test_credentials_that_are_replaced_meanwhile_are_not_shown(server, tmp
         server.answer = answer
         found = await exchange.post(batch, batch.body)
     assert found.verdict.problem == "HTTP 401 Unauthorized: no ***"
+
+
+async def test_a_form_that_is_replaced_meanwhile_reads_no_answer_to_another(server):
+    """It does not know what was sent."""
+    async with exchanging(server.url, Attentive) as (exchange, form, batch):
+
+        async def answer(_):
+            exchange.form = Ndjson(sink_of(url="https://elsewhere.example"), ())
+            return web.Response(headers={"X-Said": "h"})
+
+        server.answer = answer
+        await exchange.post(batch, batch.body)
+    assert form.was_read == (200, "h", "", 2)
+
+
+async def test_what_a_proxy_says_is_shown_without_its_credentials(server):
+    """However it, or a library, repeats them."""
+    said = "no some%21one:pass%2Fword c29tZSFvbmU6cGFzcy93b3Jk some!one pass/word"
+    server.answer = lambda _: web.Response(status=407, text=said)
+    proxy = server.url.replace("http://", "http://some%21one:pass%2Fword@").removesuffix("/ingest")
+    async with exchanging("http://siem.invalid/in", proxy=proxy) as (exchange, _, batch):
+        answer = await exchange.post(batch, batch.body)
+    assert answer.verdict.outcome is Outcome.PAUSE
+    problem = answer.verdict.problem
+    assert problem == "HTTP 407 Proxy Authentication Required: no *** *** *** ***"
+
+
+async def test_a_proxy_that_refuses_a_tunnel_is_named_as_the_one_who_did():
+    """Nothing was heard of the sink itself."""
+
+    async def refuse(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 403 Not there\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    listening = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    proxy = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with exchanging("https://siem.invalid/in", proxy=proxy) as (exchange, _, batch):
+        answer = await exchange.post(batch, batch.body)
+    verdict = Verdict(Outcome.RETRY, "the proxy answers HTTP 403: Not there")
+    assert answer == Answer("error", verdict)
+    listening.close()

@@ -139,3 +139,15 @@ async def test_a_sink_that_takes_some_is_told_by_what_becomes_of_the_others(heal
     with structlog.testing.capture_logs() as lines:
         fail(health, Answer("200", Verdict(Outcome.ACCEPTED, "1 of 3 events", items=items)))
     assert [line["event"] for line in lines] == [event]
+
+
+async def test_a_probe_can_be_due_at_once(health):
+    """The waits after it are as long as before."""
+    health.fail(FAILURE, epoch=0, now=asyncio.get_running_loop().time() + 1000)
+    waiting = asyncio.ensure_future(health.probe_due())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    health.try_now()
+    async with asyncio.timeout(10):
+        await waiting
+    assert health._backoff.maximum == 0.05

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from collector.ledger import Ledger
 from collector.metrics import SinkStats, Stats
+from collector.sinks.credentials import request_headers
 from collector.sinks.encoders import encode, select
 from collector.sinks.formats import SealError
 from collector.sinks.formats.ndjson import Ndjson
@@ -82,6 +83,7 @@ class Delivery:
             form=self.form,
             spool=self.spool,
             session=session,
+            headers=request_headers(self.settings, self.form),
             rng=random.Random(7),
             stats=self.counters,
             dead_lettered=self.stats.dead_lettered,
@@ -1086,3 +1088,161 @@ async def test_a_sink_that_refuses_all_is_paused_however_its_refusals_meet(serve
         delivery.put(2)
         await delivery.until(lambda: not delivery.counters.up)
         assert delivery.ledger.dead_lettered == {}
+
+
+@asynccontextmanager
+async def retiring(server, **settings):
+    """Give a delivery whose `run` is expected to end, and its task."""
+    timeout = aiohttp.ClientTimeout(total=5)
+    async with aiohttp.ClientSession(timeout=timeout) as session:
+        delivery = Delivery(server.url, session, **settings)
+        task = asyncio.create_task(delivery.sink.run())
+        try:
+            yield delivery, task
+            async with asyncio.timeout(20):
+                await task
+            assert delivery.counters.in_flight == 0
+            assert delivery.ledger.imbalance() == 0
+        finally:
+            task.cancel()
+
+
+async def left(delivery):
+    """Give back what a sink has left, and return the numbers of all that waits, in order."""
+    delivery.spool.give_back("siem")
+    found = []
+    for _ in range(delivery.spool._lanes["siem"].batches):
+        batch = await delivery.spool.take("siem")
+        assert batch.refused_at is None
+        found += [orjson.loads(line)["n"] for line in batch.body.splitlines()]
+    return found
+
+
+async def test_a_sink_that_retires_begins_no_more_requests(server):
+    """Those in flight are answered, and what they say counts."""
+    released = asyncio.Event()
+
+    async def answer(_):
+        await released.wait()
+        return 200
+
+    server.answer = answer
+    async with retiring(server, concurrency=1) as (delivery, _):
+        for number in range(5):
+            delivery.put(number)
+        await server.wait_until(lambda: len(server.requests) == 1)
+        retirement = asyncio.create_task(delivery.sink.retire(60))
+        await asyncio.sleep(0)
+        assert not retirement.done()
+        released.set()
+        await retirement
+    assert numbers(server) == [0]
+    assert delivery.ledger.delivered == 1
+    assert await left(delivery) == [1, 2, 3, 4]
+
+
+async def test_a_sink_that_retires_does_not_wait_for_answers_for_ever(server):
+    """What was not answered in time is left with the rest."""
+    released = asyncio.Event()
+
+    async def answer(_):
+        await released.wait()
+        return 200
+
+    server.answer = answer
+    async with retiring(server, concurrency=1) as (delivery, _):
+        delivery.put(1)
+        delivery.put(2)
+        await server.wait_until(lambda: len(server.requests) == 1)
+        await delivery.sink.retire(0.01)
+    released.set()
+    assert await left(delivery) == [1, 2]
+
+
+async def test_a_sink_that_has_nothing_to_do_retires_at_once(server):
+    """Also before it has begun."""
+    async with retiring(server) as (delivery, _):
+        await delivery.sink.retire(60)
+    async with retiring(server) as (delivery, _):
+        await asyncio.sleep(0.01)
+        await delivery.sink.retire(60)
+        delivery.put(1)
+    assert await left(delivery) == [1]
+
+
+async def test_a_sink_that_retires_leaves_what_is_in_parts_suspect_or_held_back(server):
+    """Each in its place, and no timer brings any of it back."""
+
+    def recode(batch):
+        raise RecodingError(f"{batch.form} is unknown to this version")
+
+    server.answer = lambda events: 400 if events[0]["n"] % 2 else 503
+    retry = {"initial": "5ms", "max": "5ms"}
+    async with retiring(server, recode=recode, retry=retry) as (delivery, _):
+        strange = delivery.batch(0, 1)
+        delivery.put_batch(replace(strange, form="other:event"))
+        delivery.put(3, 5, 7)
+        delivery.put(2, 4)
+        await delivery.until(lambda: len(server.requests) > 10)
+        await delivery.sink.retire(60)
+    server.requests.clear()
+    assert await left(delivery) == [0, 1, 3, 5, 7, 2, 4]
+    await asyncio.sleep(0.02)
+    assert delivery.spool.take_if("siem", lambda _: True) is None
+    assert server.requests == []
+
+
+async def test_a_sink_goes_on_with_the_credentials_it_is_given(server):
+    """One that failed is tried at once: they may be what was wrong."""
+    server.answer = lambda _: 200 if server.headers[-1].get("X-Key") == "new" else 403
+    async with delivering(server.url, retry={"initial": "10m", "max": "10m"}) as delivery:
+        delivery.put(1)
+        await delivery.until(lambda: not delivery.sink.health.up)
+        headers = request_headers(delivery.settings, delivery.form)
+        delivery.sink.refresh(delivery.form, headers)
+        assert len(server.requests) == 1
+        # A probe reads the secrets of the settings again: these stand for one that was replaced.
+        delivery.sink._exchange.refresh_headers = lambda: None
+        delivery.sink.refresh(delivery.form, {**headers, "X-Key": "new"})
+        await delivery.settled()
+    assert numbers(server) == [1]
+
+
+async def test_a_sink_begins_well_whatever_another_of_its_name_was(server):
+    """The counters are those of the name."""
+    async with aiohttp.ClientSession() as session:
+        delivery = Delivery(server.url, session)
+        delivery.counters.up = False
+        delivery.counters.concurrency_limit = 9
+        HttpSink(
+            delivery.settings,
+            form=delivery.form,
+            spool=delivery.spool,
+            session=session,
+            headers={},
+            rng=random.Random(7),
+            stats=delivery.counters,
+            dead_lettered=delivery.stats.dead_lettered,
+            recode=cannot_recode,
+        )
+    assert (delivery.counters.up, delivery.counters.concurrency_limit) == (True, 1)
+
+
+async def test_a_sink_that_retires_does_not_send_what_an_answer_asks_for(server):
+    """The halves of a batch that was too large are left to others."""
+    released = asyncio.Event()
+
+    async def answer(events):
+        await released.wait()
+        return 413 if len(events) > 1 else 200
+
+    server.answer = answer
+    async with retiring(server, concurrency=1) as (delivery, _):
+        delivery.put(1, 2, 3, 4)
+        await server.wait_until(lambda: len(server.requests) == 1)
+        retirement = asyncio.create_task(delivery.sink.retire(60))
+        await asyncio.sleep(0)
+        released.set()
+        await retirement
+    assert len(server.requests) == 1
+    assert await left(delivery) == [1, 2, 3, 4]

@@ -21,6 +21,7 @@ from collector.spool.store import Bounds, Store
 from tests.spools import batch_of, letter_of, numbers_of, stored_ledger, stored_lines
 
 SHARES = {"a": Share(None, "block"), "b": Share(None, "block")}
+BOUNDS_OF_SHARES = (None, 1, 1000, 1 << 20)
 # So small that a part of what waits is on disk alone, and dead letters are evicted.
 CONSTANTS = {
     "collector.spool.sqlite.MIB": 60,
@@ -74,11 +75,14 @@ class Model:
         all_of: by sink, what was ever put.
         postponed: what of it may come in any order.
         taken: batches.
+        shares: of the sinks that are configured now.
         delivered: how often each event was.
         letters: how many dead letters there are, those included that were evicted.
         received: what the ledger should have of the account.
         safe: what is certainly in the file.
         done: what certainly is not any more.
+        noted: the number that was noted last; 0 if none was.
+        noted_for_certain: that which was certainly in the file then.
         was_killed: whether something may have been delivered twice.
     """
 
@@ -90,15 +94,17 @@ class Model:
         self.all_of = {sink: set() for sink in SHARES}
         self.postponed, self.suspects = set(), set()
         self.taken = []
+        self.shares = SHARES
         self.delivered = Counter()
         self.letters = self.received = 0
         self.safe, self.done = set(), set()
+        self.noted = self.noted_for_certain = 0
         self.was_killed = False
 
     async def open(self):
         self.ledger = Ledger()
         self.spool = SqliteSpool(
-            self.directory, 1 << 20, SHARES, self.ledger, synchronous="normal", bounds=BOUNDS
+            self.directory, 1 << 20, self.shares, self.ledger, synchronous="normal", bounds=BOUNDS
         )
         await self.spool.start()
 
@@ -115,10 +121,33 @@ class Model:
         ledger = self.ledger
         assert ledger.imbalance() == 0, ledger
         assert WatchedStore.unbalanced == []
+        assert self.number_noted() == self.noted
         held = sum(map(len, self.waiting.values())) + sum(item.events for item in self.taken)
         letters = self.letters - ledger.dropped["dead_letter_evicted"]
         letters += ledger.received - self.received  # evicted, and replayed all the same
         assert ledger.in_memory + ledger.spooled + ledger.dead_lettered.total() == held + letters
+        self.look_at_lanes()
+
+    def look_at_lanes(self):
+        """See whether gates, who is gone, and what is counted are as what waits has it."""
+        held = {sink for sink, waiting in self.waiting.items() if waiting}
+        held |= {batch.sink for batch in self.taken}
+        assert set(self.spool.gone()) == held - self.shares.keys()
+        assert self.spool._lanes._empty.is_set() == (not held & self.shares.keys())
+        assert self.spool.gates.keys() == self.shares.keys()
+        for sink in SHARES.keys() - self.shares.keys():
+            if sink in held:
+                assert not self.spool._lanes[sink].gate.closed
+        for lane in self.spool._lanes:
+            tail = self.spool._tails[lane.sink]
+            assert tail.octets_in_memory == sum(batch.size for batch in lane.held.values())
+            assert tail.octets_ready == sum(batch.size for batch in lane.ready._queue)
+        for sink, share in self.shares.items():
+            octets = self.spool.backlog(sink).octets
+            if share.max_bytes is not None and octets >= share.max_bytes:
+                assert self.spool.gates[sink].closed
+            if share.max_bytes is None or octets == 0:
+                assert not self.spool.gates[sink].closed
 
     # What comes in.
 
@@ -139,13 +168,21 @@ class Model:
         self.received += number
 
     def any_sink(self):
-        return self.random.choice(sorted(SHARES))
+        """Return a sink that the process knows: it may have gone since."""
+        return self.random.choice(sorted(lane.sink for lane in self.spool._lanes))
 
     def set_aside(self):
         self.receive(1)
         self.ledger.in_memory += 1
         self.spool.set_aside(letter_of(0, self.random.choice(["parse_error", "unknown_intake"])))
         self.letters += 1
+
+    def note(self):
+        self.noted += 1
+        self.spool.note("number", b"%d" % self.noted)
+
+    def number_noted(self):
+        return int(self.spool.noted("number") or 0)
 
     # What goes out.
 
@@ -198,6 +235,18 @@ class Model:
             self.waiting[batch.sink].update(numbers_of(batch))
             self.postponed.update(numbers_of(batch))
 
+    def give_back(self):
+        """Have the sink make way for another of its name."""
+        sink = self.any_sink()
+        given = [batch for batch in self.taken if batch.sink == sink]
+        self.taken = [batch for batch in self.taken if batch.sink != sink]
+        self.waiting[sink].update(*map(numbers_of, given))
+        self.postponed -= self.all_of[sink]
+        for batch in given:
+            batch.refused_at = 3
+        self.spool.give_back(sink)
+        assert {batch.refused_at for batch in given} <= {None}
+
     def bury(self):
         if self.taken:
             batch = self.any_taken()
@@ -222,6 +271,15 @@ class Model:
 
     # What happens.
 
+    def reshape(self):
+        """Have sinks come and go, and shares grow and shrink."""
+        sinks = self.random.sample(sorted(SHARES), self.random.randint(1, len(SHARES)))
+        bounds = self.random.choices(BOUNDS_OF_SHARES, k=len(sinks))
+        self.shares = {
+            sink: Share(bound, "block") for sink, bound in zip(sinks, bounds, strict=True)
+        }
+        self.spool.reshape(self.shares)
+
     async def turn(self):
         await asyncio.sleep(0)
 
@@ -237,6 +295,7 @@ class Model:
             self.spool.when_durable(written.set)
             await written.wait()
             assert self.ledger.in_memory == 0
+            self.noted_for_certain = self.noted
             self.safe = set().union(*self.waiting.values(), *map(numbers_of, self.taken))
             self.done = set(self.delivered) - self.safe
 
@@ -257,6 +316,8 @@ class Model:
         assert not self.done & found
         self.was_killed = True
         await self.open()
+        assert self.noted_for_certain <= self.number_noted() <= self.noted
+        self.noted = self.noted_for_certain = self.number_noted()
         self.begin_again({sink: found & self.all_of[sink] for sink in SHARES})
 
     async def stop_dead(self):
@@ -313,6 +374,8 @@ class Model:
 ACTIONS = [
     *(Model.put, Model.put, Model.take, Model.take, Model.take, Model.finish, Model.finish),
     *(Model.halve, Model.postpone, Model.bury, Model.set_aside, Model.replay, Model.purge),
+    Model.note,
+    *(Model.give_back, Model.reshape),
     *(Model.turn, Model.wait, Model.fill_the_disk, Model.settle, Model.restart, Model.kill),
 ]
 

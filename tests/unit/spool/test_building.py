@@ -22,6 +22,7 @@ def config(tmp_path, **sections):
                 {
                     "name": "b",
                     "url": "http://siem.example/",
+                    "batch": {"max_bytes": "4MiB"},
                     "spool": {"max_bytes": "1MiB", "when_full": "drop"},
                 },
             ],
@@ -31,12 +32,12 @@ def config(tmp_path, **sections):
 
 
 def test_each_sink_has_its_share(tmp_path):
-    """What it does not say itself is said for all."""
+    """What it does not say itself is said for all; and how large its batches are."""
     assert shares(config(tmp_path, when_full="block")) == {
-        "a": Share(None, "block"),
-        "b": Share(MIB, "drop"),
+        "a": Share(None, "block", MIB),
+        "b": Share(MIB, "drop", 4 * MIB),
     }
-    assert shares(config(tmp_path, when_full="drop"))["a"] == Share(None, "drop")
+    assert shares(config(tmp_path, when_full="drop"))["a"] == Share(None, "drop", MIB)
 
 
 @pytest.mark.parametrize(("kind", "expected"), [("memory", MemorySpool), ("sqlite", SqliteSpool)])

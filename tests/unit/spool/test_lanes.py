@@ -29,7 +29,7 @@ def test_a_lane_counts_what_waits(lanes):
     assert lanes.octets == 15
     lanes.remove(item)
     assert (lane.batches, lane.events, lane.octets) == (0, 0, 0)
-    assert lanes.status() == {"octets": 5, "max_bytes": 100, "full": False}
+    assert lanes.status() == {"octets": 5, "max_bytes": 100, "full": False, "gone": {}}
 
 
 def test_a_batch_is_exchanged_for_its_parts_at_once(lanes):
@@ -200,4 +200,88 @@ def test_a_sink_whose_events_are_dropped_is_named_until_there_is_room(lanes):
     assert lanes.degraded() == [problem]
     lanes.remove(item)
     lanes.reopen()
+    assert lanes.degraded() == []
+
+
+def test_a_smaller_share_closes_its_gate_and_a_larger_one_opens_it(lanes):
+    """At once, and it is the same gate: those who wait for it go on."""
+    gate = lanes["b"].gate
+    lanes.add(batch("b", 39))
+    lanes.reshape({**SHARES, "b": Share(39, "block")}, 100)
+    assert gate.closed
+    lanes.reshape({**SHARES, "b": Share(50, "block")}, 100)
+    assert lanes["b"].gate is gate
+    assert not gate.closed
+
+
+def test_nobody_waits_for_a_sink_that_drops_from_now_on(lanes):
+    """However full its share is."""
+    lanes.add(batch("b", 50))
+    lanes.reshape({**SHARES, "b": Share(40, "drop")}, 100)
+    assert not lanes["b"].gate.closed
+    assert not lanes.admits(batch("b", 1))
+
+
+def test_nobody_waits_for_a_full_spool_where_all_sinks_drop_from_now_on(lanes):
+    """What does not fit is dropped, as the settings ask for."""
+    lanes.add(batch("a", 120))
+    assert lanes.gate.closed
+    lanes.reshape({"a": Share(None, "drop")}, 100)
+    assert not lanes.gate.closed
+    lanes.reshape(SHARES, 100)
+    assert lanes.gate.closed
+
+
+def test_a_sink_that_goes_has_no_bounds_and_comes_back_to_what_waits(lanes):
+    """Its gate opens: senders would wait for ever."""
+    gate = lanes["b"].gate
+    lanes.add(batch("b", 50, events=3))
+    lanes.reshape({"a": Share(None, "block")}, 100)
+    assert not gate.closed
+    assert lanes.gates().keys() == {"a"}
+    assert lanes.gone() == ["b"]
+    assert lanes.status()["gone"] == {"b": 3}
+    assert lanes.degraded() == [{"sink": "b", "reason": "not configured, events wait"}]
+    lanes.reshape(SHARES, 100)
+    assert lanes.gone() == []
+    assert gate.closed
+    assert lanes.gates()["b"] is gate
+
+
+def test_a_sink_that_comes_has_a_lane(lanes):
+    """With its share."""
+    lanes.reshape({**SHARES, "new": Share(10, "block")}, 100)
+    lanes.add(batch("new", 10))
+    assert lanes.gates()["new"].closed
+
+
+def test_a_smaller_bound_of_all_closes_the_gate(lanes):
+    """As larger batches leave less room."""
+    lanes.add(batch("a", 90))
+    lanes.reshape(SHARES, 90)
+    assert lanes.gate.closed
+    lanes.reshape(SHARES, 200)
+    assert not lanes.gate.closed
+
+
+async def test_lanes_are_empty_when_what_waits_is_for_sinks_that_have_gone(lanes):
+    """And no longer when they come back."""
+    lanes.add(batch("b"))
+    waiting = asyncio.ensure_future(lanes.emptied())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    lanes.reshape({"a": Share(None, "block")}, 100)
+    await waiting
+    lanes.reshape(SHARES, 100)
+    waiting = asyncio.ensure_future(lanes.emptied())
+    await asyncio.sleep(0)
+    assert not waiting.done()
+    waiting.cancel()
+
+
+def test_what_was_dropped_for_an_earlier_share_is_no_problem_of_the_new_one(lanes):
+    """It is one again with the next batch that is dropped."""
+    lanes.add(batch("c", 40))
+    assert not lanes.admits(batch("c", 10))
+    lanes.reshape({**SHARES, "c": Share(60, "drop")}, 100)
     assert lanes.degraded() == []

@@ -69,7 +69,7 @@ async def test_a_spool_is_full_to_the_octet(room):
         assert not room.spool.gate.closed
         room.put(batch())
     assert room.spool.gate.closed
-    assert room.spool.status() == {"octets": 100, "max_bytes": 100, "full": True}
+    assert room.spool.status() == {"octets": 100, "max_bytes": 100, "full": True, "gone": {}}
 
 
 async def test_closing_gives_up_what_is_left_and_says_how_much(room):

@@ -20,6 +20,7 @@ def test_nothing_is_pending_at_first():
     assert Pending(accounts_changed=True)
     assert Pending(callbacks=[print])
     assert Pending(released={1: "refused"})
+    assert Pending(notes={"name": b"value"})
 
 
 def test_what_comes_in_is_in_memory_and_takes_room():
@@ -57,6 +58,8 @@ def test_what_came_later_is_added_as_if_it_had_been_done_in_turn():
     later.put(third)
     later.bury([letter_of()])
     later.released[4] = "refused"
+    former.notes |= {"a": b"1", "b": b"1"}
+    later.notes["b"] = b"2"
     later.accounts_changed = True
     later.callbacks.append(print)
     former.add(later)
@@ -64,13 +67,14 @@ def test_what_came_later_is_added_as_if_it_had_been_done_in_turn():
     assert former.incoming == {1, 3}
     assert former.removed == [9]
     assert former.released == {4: "refused"}
+    assert former.notes == {"a": b"1", "b": b"2"}
     assert former.accounts_changed
     assert former.callbacks == [print]
     assert former.octets == first.size + third.size + letter_of().size
 
 
 def test_what_brings_no_new_copies_can_be_taken_out():
-    """Deliveries, parts and burials; what comes in, replays and callbacks stay."""
+    """Deliveries, parts and burials; what comes in, replays, notes and callbacks stay."""
     pending = Pending()
     incoming, part = numbered(1, 2)
     pending.put(incoming)
@@ -78,6 +82,7 @@ def test_what_brings_no_new_copies_can_be_taken_out():
     pending.remove(9)
     pending.bury([letter_of()])
     pending.released[4] = "refused"
+    pending.notes["name"] = b"value"
     pending.callbacks.append(print)
     assert pending.has_settled
     settled = pending.take_settled()
@@ -87,4 +92,5 @@ def test_what_brings_no_new_copies_can_be_taken_out():
     assert settled.incoming == set()
     assert list(pending.batches) == [1]
     assert pending.released == {4: "refused"}
+    assert pending.notes == {"name": b"value"}
     assert pending.callbacks == [print]

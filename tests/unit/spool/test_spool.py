@@ -387,3 +387,116 @@ async def test_closing_leaves_no_copy_unaccounted_for(opened):
         lost = await room.close()
         assert room.ledger.in_memory == 0
         assert lost == room.ledger.dropped["shutdown"]
+
+
+async def test_what_was_taken_and_is_given_back_stands_where_it_stood(opened):
+    """Postponed, taken apart or neither: as if nobody had taken it."""
+    async with opened() as room:
+        room.put(*(batch(b"%d\n%d\n" % (n, n + 1), events=2) for n in (1, 3, 5, 7)))
+        room.put(batch(b"other", sink="b"))
+        await room.durable()
+        first, second, third = [await room.take() for _ in range(3)]
+        other = await room.take("b")
+        parts = [batch(b"3\n"), batch(b"4\n")]
+        room.spool.replace(second, parts)
+        room.spool.finish(parts[0])
+        room.spool.postpone(third)
+        parts[1].refused_at = 7
+        room.spool.give_back("a")
+        room.balance()
+        taken = [await room.take() for _ in range(4)]
+        assert [item.body for item in taken] == [b"1\n2\n", b"4\n", b"5\n6\n", b"7\n8\n"]
+        assert {item.refused_at for item in taken} == {None}
+        for item in (*taken, other):
+            room.spool.finish(item)
+        await room.durable()
+        assert (room.ledger.spooled, room.ledger.delivered) == (0, 9)
+        assert first in taken
+
+
+async def test_one_who_waits_gets_what_is_given_back(opened):
+    """The next in order."""
+    async with opened() as room:
+        room.put(batch(b"1"), batch(b"2"))
+        await room.take()
+        await room.take()
+        waiting = asyncio.ensure_future(room.take())
+        await asyncio.sleep(0)
+        room.spool.give_back("a")
+        assert (await waiting).body == b"1"
+        assert (await room.take()).body == b"2"
+
+
+async def test_one_who_stops_waiting_takes_nothing_along(opened):
+    """Also when a batch has come in the same turn of the event loop."""
+    async with opened() as room:
+        room.put(batch(b"1"), batch(b"2"))
+        await room.take()
+        await room.take()
+        waiting = [asyncio.ensure_future(room.spool.take("a")) for _ in range(3)]
+        await asyncio.sleep(0)
+        room.spool.give_back("a")
+        waiting[0].cancel()
+        assert (await waiting[1]).body == b"1"
+        assert (await waiting[2]).body == b"2"
+        assert waiting[0].cancelled()
+
+
+async def test_a_sink_that_goes_leaves_what_waits_for_it(opened):
+    """It is named, nobody waits for its gate, and it goes out when the sink comes back."""
+    async with opened(shares={"a": SHARES["a"], "small": SHARES["small"]}) as room:
+        room.put(batch(b"1" * 70 * KIB, sink="small"), batch(b"2", sink="small"))
+        gate = room.spool.gates["small"]
+        assert gate.closed
+        room.spool.reshape({"a": SHARES["a"]})
+        assert not gate.closed
+        assert room.spool.gates.keys() == {"a"}
+        await room.durable()
+        assert room.spool.gone() == ["small"]
+        assert room.spool.status()["gone"] == {"small": 2}
+        assert {"sink": "small", "reason": "not configured, events wait"} in room.spool.degraded()
+        await room.spool.emptied()
+        room.balance()
+        room.spool.reshape(SHARES)
+        assert room.spool.gates["small"] is gate
+        assert gate.closed
+        assert room.spool.gone() == []
+        room.put(batch(b"3", sink="small"))
+        for body in (b"1" * 70 * KIB, b"2", b"3"):
+            item = await room.take("small")
+            assert item.body == body
+            room.spool.finish(item)
+
+
+async def test_what_comes_in_for_a_sink_that_has_just_gone_waits_too(opened):
+    """Whoever made the batch did not know yet."""
+    async with opened() as room:
+        room.spool.reshape({"b": SHARES["b"]})
+        room.put(batch(b"late"))
+        await room.durable()
+        room.spool.reshape(SHARES)
+        assert (await room.take()).body == b"late"
+
+
+async def test_a_sink_that_comes_is_as_those_that_were_there(opened):
+    """With a gate and a share of its own."""
+    async with opened(shares={"a": SHARES["a"]}) as room:
+        room.spool.reshape(SHARES)
+        assert room.spool.gates.keys() == SHARES.keys()
+        room.put(batch(b"1", sink="b"))
+        assert room.spool.backlog("b").events == 1
+        room.spool.finish(await room.take("b"))
+        await room.spool.emptied()
+
+
+async def test_what_is_noted_is_found_under_its_name(opened):
+    """The latest; nothing is noted at first. A note is no copy of anything."""
+    async with opened() as room:
+        assert room.spool.noted("a") is None
+        room.spool.note("a", b"1")
+        room.spool.note("b", b"2")
+        room.spool.note("a", b"3")
+        assert (room.spool.noted("a"), room.spool.noted("b")) == (b"3", b"2")
+        await room.durable()
+        assert room.spool.noted("a") == b"3"
+        assert await room.close() == 0

@@ -13,7 +13,7 @@ from collector.spool import Share, files
 from collector.spool.letters import ALL
 from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import Store
-from tests.spools import batch_of, letter_of, numbers_of, stored_ledger, stored_lines
+from tests.spools import batch_of, letter_of, numbers_of, stored_ledger, stored_lines, stored_notes
 
 MIB = 1024 * 1024
 BLOCKS = {"a": Share(None, "block"), "b": Share(None, "block")}
@@ -450,3 +450,123 @@ async def test_two_processes_do_not_use_one_directory(opened, tmp_path):
         room.put(batch_of(1))
         assert await room.take_all() == [1]
         assert room.spool.degraded() == []
+
+
+async def test_what_is_given_back_stands_before_what_is_on_disk_alone(opened, monkeypatch):
+    """The window counts it as ready again."""
+    monkeypatch.setattr("collector.spool.sqlite.MIB", 60)
+    monkeypatch.setattr("collector.spool.sqlite.WINDOW_OCTETS", 80)
+    async with opened() as room:
+        room.put(*(batch_of(n, padding=20) for n in range(1, 41)))
+        await room.durable()
+        for _ in range(5):
+            await room.take()
+        room.spool.give_back("a")
+        assert await room.take_all() == list(range(1, 41))
+
+
+async def test_a_sink_that_comes_back_after_a_restart_gets_what_waited(opened):
+    """The file remembers it."""
+    async with opened() as room:
+        room.put(batch_of(1), batch_of(2))
+        room.spool.reshape({"b": BLOCKS["b"]})
+    async with opened(shares={"b": BLOCKS["b"]}) as room:
+        assert room.spool.gone() == ["a"]
+        room.spool.reshape(BLOCKS)
+        assert await room.take_all() == [1, 2]
+
+
+async def test_larger_batches_leave_less_room_for_what_waits(opened):
+    """The files are to stay within their bound all the same."""
+    async with opened(shares={"a": Share(None, "block", MIB)}) as room:
+        before = room.spool._lanes.max_bytes
+        room.spool.reshape({"a": Share(None, "block", 5 * MIB)})
+        assert room.spool._lanes.max_bytes == before - 8 * MIB
+
+
+async def test_nobody_waits_for_a_disk_where_all_sinks_drop_from_now_on(opened, failing):
+    """What does not fit is dropped, as the settings ask for."""
+    async with opened() as room:
+        failing.append(full())
+        room.put(batch_of(1))
+        await room.until(lambda: room.spool.gate.closed)
+        room.spool.reshape(DROPS)
+        await room.until(lambda: not room.spool.gate.closed)
+        failing.clear()
+
+
+# Notes.
+
+
+async def test_what_is_noted_survives_a_restart(opened):
+    """Also where nothing else is written with it."""
+    async with opened() as room:
+        room.spool.note("a", b"1")
+    async with opened() as room:
+        assert room.spool.noted("a") == b"1"
+
+
+async def test_a_note_is_written_though_nothing_else_is(opened, tmp_path):
+    """So that it survives a SIGKILL."""
+    async with opened() as room:
+        room.spool.note("a", b"1")
+        await room.until(lambda: stored_notes(tmp_path) == {"a": b"1"})
+
+
+async def test_a_note_that_is_as_it_was_is_not_written_again(opened):
+    """Neither by this process nor by the next."""
+    async with opened() as room:
+        room.spool.note("a", b"1")
+        await room.durable()
+        room.spool.note("a", b"1")
+        assert not room.spool._writer.pending
+    async with opened() as room:
+        room.spool.note("a", b"1")
+        assert not room.spool._writer.pending
+
+
+async def test_what_was_noted_is_in_the_file_that_takes_the_place_of_a_damaged_one(
+    opened, failing, tmp_path
+):
+    """It is in memory, too."""
+    async with opened() as room:
+        room.spool.note("a", b"1")
+        await room.durable()
+        failing.append(malformed())
+        room.put(batch_of(1))
+        await room.durable()
+        assert stored_notes(tmp_path) == {"a": b"1"}
+        assert room.spool.noted("a") == b"1"
+
+
+async def test_a_note_waits_while_the_file_cannot_be_written(opened, failing, tmp_path):
+    """And what is noted meanwhile takes its place."""
+    async with opened() as room:
+        failing.append(full())
+        room.spool.note("a", b"1")
+        await room.until(room.spool.degraded)
+        room.spool.note("a", b"2")
+        assert stored_notes(tmp_path) == {}
+        failing.clear()
+        await room.durable()
+        assert stored_notes(tmp_path) == {"a": b"2"}
+
+
+async def test_fewer_sinks_have_more_in_memory_each(opened, monkeypatch):
+    """One whose sink holds much back is read on at once."""
+    monkeypatch.setattr("collector.spool.sqlite.MIB", 60)
+    monkeypatch.setattr("collector.spool.sqlite.WINDOW_OCTETS", 200)
+    async with opened() as room:
+        room.put(*(batch_of(n, padding=20) for n in range(1, 41)))
+        await room.durable()
+        lane, tail, taken = room.spool._lanes["a"], room.spool._tails["a"], 0
+        while not lane.ready.empty() or room.spool._reads or tail.octets_in_memory <= 4 * 100:
+            await room.take()
+            taken += 1
+            while room.spool._reads:
+                await asyncio.sleep(0)
+        waiting = asyncio.ensure_future(room.take())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        room.spool.reshape({"a": BLOCKS["a"]})
+        assert numbers_of(await waiting) == [taken + 1]

@@ -75,6 +75,22 @@ def test_a_transaction_that_fails_changes_nothing(store):
     assert in_order(store) == [2, 3]
 
 
+def test_notes_are_kept_by_their_names(store):
+    """A later one in the place of the former, and none is mistaken for what else is kept."""
+    store.commit(Group(notes={"a": b"1", "accounts": b"2"}, accounts={"received": 3}))
+    store.commit(Group(notes={"a": b"3"}, accounts={"received": 4}))
+    assert store.notes() == {"a": b"3", "accounts": b"2"}
+    assert store.summary().notes == store.notes()
+    assert store.accounts() == {"received": 4}
+    assert store.is_clean()
+
+
+def test_a_note_that_is_no_octets_is_none(store):
+    """Somebody else has written it."""
+    store.connection.execute("INSERT INTO meta VALUES ('note a', 'text'), ('note b', 5)")
+    assert store.notes() == {}
+
+
 def test_parts_stand_where_the_whole_stood(store):
     """However often they were parted, and whatever their numbers."""
     store.commit(Group([placed(1, 1), placed(2, 2, 2), placed(4, 2, 0), placed(5, 2, 1)]))

@@ -54,6 +54,14 @@ def test_the_host_is_the_one_that_the_event_names_or_the_sender(host, said):
     assert json.loads(document)["host"] == "of-edr"
 
 
+def test_a_sender_without_address_is_on_this_machine(monkeypatch):
+    """Which has a name."""
+    monkeypatch.setattr("collector.sinks.formats.splunk_hec.gethostname", lambda: "here")
+    entry = entry_of()._replace(peer="")
+    document = document_of(form_of("splunk_hec"), "m", entry, event=EVENT)
+    assert json.loads(document)["host"] == "here"
+
+
 def test_a_raw_message_is_told_the_time_and_host_of_its_event():
     """They are read of it all the same."""
     event = {**EVENT, "host": {"name": "n"}}
