@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -19,6 +18,7 @@ from collector.logs import Reports
 from collector.parsers import ParseError, build, pipeline_error, repairs
 from collector.parsers.convert import utc_text
 from collector.routing import peer_address
+from collector.sightings import LOCAL
 from collector.spool import Letter
 from collector.syslog.framing import CutFrame
 
@@ -51,7 +51,6 @@ _FINISH: Final = finisher()
 _RAW: Final = build("raw")
 _INTERNAL: Final = ParseError("internal", "the parser failed; the log has the details")
 _KEPT: Final = "message kept as a dead letter"
-_NO_ZONES: Final[Mapping[str, tzinfo]] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ class Origin:
 
     Attributes:
         listener: counters of the listener.
-        peer: the sender's address as text.
+        peer: the sender's address as text; empty if it has none, behind a Unix socket.
         without_key: intake of messages that carry no key; None refuses them.
     """
 
@@ -118,53 +117,81 @@ class Origin:
     without_key: Intake | None
 
 
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What settings decide of a pipeline: a reload may change it.
+
+    Attributes:
+        router: finds the intake of a message.
+        key_name: where in the structured data the intake key stands.
+        identify_by_content: whether ids follow from what was sent.
+        keep_unknown: whether messages of no intake are kept as dead letters.
+        zones: the zone of header times that name none, by listener; UTC for those not there.
+    """
+
+    router: Router
+    key_name: KeyName
+    identify_by_content: bool = False
+    keep_unknown: bool = True
+    zones: Mapping[str, tzinfo] = field(default_factory=dict)
+
+
 class Pipeline:
     """Turns frames into documents and hands them to the batches of their sinks.
 
     Args:
-        router: finds the intake of a message.
-        key_name: where in the structured data the intake key stands.
+        rules: what settings decide.
         ids: source of event ids.
         stats: counters and accounts.
         spool: keeps dead letters.
-        identify_by_content: whether ids follow from what was sent.
-        keep_unknown: whether messages of no intake are kept as dead letters.
-        zones: the zone of header times that name none, by listener; UTC for those not there.
         clock: nanoseconds since 1970.
     """
 
     def __init__(
         self,
-        router: Router,
-        key_name: KeyName,
+        rules: Rules,
         ids: IdSource,
         stats: Stats,
         spool: Spool,
         *,
-        identify_by_content: bool = False,
-        keep_unknown: bool = True,
-        zones: Mapping[str, tzinfo] = _NO_ZONES,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        self._router = router
-        self._by_key = router.by_key
-        self._key_name = key_name
         self._ids = ids
         self._stats = stats
         self._ledger = stats.ledger
+        self._sightings = stats.sightings
         self._spool = spool
-        self._by_content = identify_by_content
-        self._keep_unknown = keep_unknown
-        self._zones = zones
         self._clock = clock
         self._reports = Reports(log)
+        self._adopt(rules)
 
-    def feed(self, frames: Sequence[bytes], origin: Origin) -> Collection[Gate]:
+    def reconfigure(self, rules: Rules) -> None:
+        """Treat by other rules what comes from now on; when keys were last used stays known.
+
+        An `Origin` keeps the intake that it was made with: those in use are to be made anew.
+        """
+        rules.router.take_over(self._router)
+        self._adopt(rules)
+
+    def _adopt(self, rules: Rules) -> None:
+        self._router = rules.router
+        self._by_key = rules.router.by_key
+        self._key_name = rules.key_name
+        self._by_content = rules.identify_by_content
+        self._keep_unknown = rules.keep_unknown
+        self._zones = rules.zones
+        self._stats.key_slots = tuple(rules.router.by_key.values())
+
+    def feed(
+        self, frames: Sequence[bytes], origin: Origin, rejected: list[int] | None = None
+    ) -> Collection[Gate]:
         """Take frames of one origin; each ends as a document per sink, a dead letter or refused.
 
         Args:
             frames: syslog messages as they came, `CutFrame` where too long.
             origin: who sent them.
+            rejected: gets the positions in `frames` of messages that settings reject, for a sender
+                that is told; what a filter or a rate drops was accepted.
 
         Returns:
             The gates that are closed of the sinks they went to: the origin is to wait for them
@@ -178,15 +205,27 @@ class Pipeline:
         origin.listener.messages += len(frames)
         by_key, key_name, by_content = self._by_key, self._key_name, self._by_content
         closed: set[Gate] = set()
+        last_seen: Intake | None = None
         for number, frame in enumerate(frames, first):
             key, text, repaired = read(frame, key_name)
-            intake = origin.without_key if key is None else by_key.get(key)
+            if key is None:
+                intake = origin.without_key
+            elif (slot := by_key.get(key)) is None:
+                intake = None
+            else:
+                intake, slot.last_used = slot.intake, received
             if frame.__class__ is CutFrame:
                 origin.listener.truncated += 1
             if intake is None:
                 arrival = Arrival(as_text(number), frame, repaired, receipt)
                 self._refuse_unknown(arrival, origin, has_key=key is not None)
+                if rejected is not None and not self._keep_unknown:
+                    rejected.append(number - first)
                 continue
+            if intake is not last_seen:
+                # Once a read in most cases, as its messages are of one intake.
+                self._sightings.saw(intake.name, origin.peer, received)
+                last_seen = intake
             identifier = content_id(intake.name, frame) if by_content else as_text(number)
             arrival = Arrival(identifier, frame, repaired, receipt)
             if intake.limit is not None and not intake.limit.admit(received):
@@ -286,9 +325,11 @@ class Pipeline:
         frame = CutFrame(letter.raw) if letter.is_cut else letter.raw
         key, text, repaired = read(frame, self._key_name)
         if key is None:
-            intake = self._router.without_key(letter.listener, peer_address(letter.peer))
+            peer = peer_address(letter.peer) if letter.peer else None
+            intake = self._router.without_key(letter.listener, peer)
         else:
-            intake = self._by_key.get(key)
+            slot = self._by_key.get(key)
+            intake = None if slot is None else slot.intake
         if intake is None:
             return None
         identifier = letter.identifier
@@ -313,7 +354,7 @@ class Pipeline:
             "message rejected",
             reason=reason,
             listener=origin.listener.name,
-            peer=origin.peer,
+            peer=origin.peer or LOCAL,
         )
 
     def keep_incomplete(self, frame: bytes, origin: Origin) -> None:
@@ -456,7 +497,7 @@ class Pipeline:
             reason=reason,
             problem=problem,
             listener=receipt.listener,
-            peer=receipt.peer,
+            peer=receipt.peer or LOCAL,
         )
 
     def _count_rejected(self, origin: Origin, reason: str, count: int) -> None:

@@ -83,7 +83,7 @@ FIELDS: Final[Mapping[Part, Mapping[str, OwnField]]] = MappingProxyType(
         "received": {"event.created": OwnField("date", "time of receipt", "envelope has received")},
         "source": {
             "log.source.address": OwnField(
-                "keyword", "address of the sender", "envelope has source"
+                "keyword", "address of the sender", "envelope has source, and the sender an address"
             )
         },
     }
@@ -108,7 +108,7 @@ class Receipt(NamedTuple):
         moment: when, in UTC.
         created: the same as it is written in events.
         zone: of header times that name none.
-        peer: the sender's address as text.
+        peer: the sender's address as text; empty if it has none, behind a Unix socket.
         listener: name of the listener; empty where not known.
     """
 
@@ -189,7 +189,9 @@ def finisher(
 
 
 def _add_source(event: Event, arrival: Arrival) -> None:
-    event.setdefault("log", {})["source"] = {"address": arrival.receipt.peer}
+    peer = arrival.receipt.peer
+    if peer:
+        event.setdefault("log", {})["source"] = {"address": peer}
 
 
 def _syslog_adder(key_name: KeyName, keys: frozenset[str]) -> Callable[[Event, Arrival], None]:

@@ -15,9 +15,9 @@ from collector.identity import IdSource, content_id
 from collector.ledger import Ledger
 from collector.metrics import IntakeStats, ListenerStats, Stats
 from collector.parsers import ParseError
-from collector.pipeline import Intake, Origin, Outlet, Pipeline
+from collector.pipeline import Intake, Origin, Outlet, Pipeline, Rules
 from collector.ratelimit import TokenBucket
-from collector.routing import Router
+from collector.routing import KeySlot, Router
 from collector.spool import Letter
 from collector.syslog.framing import CutFrame
 from collector.syslog.message import KeyName
@@ -85,7 +85,8 @@ class Room:
     """A pipeline with two intakes, the second of which goes to two sinks.
 
     Args:
-        settings: of the pipeline; `finish`, `select` and `document_of` are the second intake's.
+        settings: of the pipeline's rules; `finish`, `select` and `document_of` are of the second
+            intake.
         one: changes of the first intake.
     """
 
@@ -102,29 +103,33 @@ class Room:
         self.two = Intake("two", parse, self.both, IntakeStats("two"), Watch(), finish, select)
         self.listener = ListenerStats("l")
         self.now = NOW
+        self.slots = {"k1": KeySlot(self.one), "k2": KeySlot(self.two)}
         self.pipeline = Pipeline(
-            Router(
-                [self.one, self.two],
-                keys={"k1": self.one, "k2": self.two},
-                bound={"bound": self.two},
-                sources=[(ip_network("10.0.0.0/8"), self.one)],
-            ),
-            KeyName("SEKOIA@53288", "intake_key"),
+            self.rules(self.slots, zones={"l": timezone(timedelta(hours=2))}, **settings),
             IdSource(5),
             self.stats,
             self.spool,
-            zones={"l": timezone(timedelta(hours=2))},
             clock=lambda: self.now,
-            **settings,
         )
 
-    def feed(self, *frames, without_key=None):
-        self.closed = self.pipeline.feed(list(frames), self.origin(without_key))
+    def rules(self, slots, **settings):
+        """Return rules by which these keys are known."""
+        router = Router(
+            [self.one, self.two],
+            keys=slots,
+            bound={"bound": self.two},
+            sources=[(ip_network("10.0.0.0/8"), self.one)],
+        )
+        return Rules(router, KeyName("SEKOIA@53288", "intake_key"), **settings)
+
+    def feed(self, *frames, without_key=None, peer="192.0.2.1", rejected=None):
+        origin = self.origin(without_key, peer)
+        self.closed = self.pipeline.feed(list(frames), origin, rejected)
         assert self.ledger.imbalance() == 0
         return self.first.events
 
-    def origin(self, without_key=None):
-        return Origin(self.listener, "192.0.2.1", without_key)
+    def origin(self, without_key=None, peer="192.0.2.1"):
+        return Origin(self.listener, peer, without_key)
 
     def replay(self, letter):
         """Replay a letter that the ledger knows of; say whether that worked."""
@@ -241,6 +246,28 @@ def test_messages_of_no_intake_are_rejected_where_set():
     assert room.ledger.rejected == room.listener.rejected == {"unknown_intake": 2}
     assert room.spool.letters == []
     assert [line["event"] for line in lines] == ["message rejected"] * 2
+
+
+def test_a_sender_is_told_which_of_its_messages_settings_reject():
+    """By their places in what was fed; what a rate or a filter drops was accepted."""
+
+    def select(_event, dropped):
+        dropped["filter:all"] += 2
+        return ()
+
+    room = Room(keep_unknown=False, one={"limit": TokenBucket(1)}, select=select)
+    rejected = []
+    frames = [b"no key", keyed("k1", "a"), keyed("other-key", "b"), keyed("k1", "c")]
+    room.feed(*frames, keyed("k2", "d"), rejected=rejected)
+    assert rejected == [0, 2]
+    assert room.ledger.dropped == {"max_rate": 1, "filter:all": 2}
+
+
+def test_what_is_kept_as_a_dead_letter_is_not_rejected(room):
+    """It is safe, so that the sender need not know."""
+    rejected = []
+    room.feed(b"no key", keyed("k1", "bad"), keyed("k1", "good"), rejected=rejected)
+    assert rejected == []
 
 
 def test_an_unfinished_frame_is_kept_as_one_that_was_cut(room):
@@ -496,6 +523,84 @@ def test_a_sink_gets_the_documents_it_asks_for():
     assert room.second.arrivals[0][1] == "two"
 
 
+# Who sent it, and with which key.
+
+
+def test_a_read_says_when_its_sender_was_last_seen():
+    """By the intakes that its messages belong to, also those beyond what an intake takes."""
+    room = Room(one={"limit": TokenBucket(1)})
+    room.feed(keyed("k1", "a"), keyed("k1", "b"))
+    room.now += 2 * 10**9
+    frames = [keyed("k2", "c"), b"no key", keyed("k3", "unknown")]
+    room.feed(*frames, peer="2001:db8::1", without_key=room.two)
+    sightings = room.stats.sightings
+    assert sightings.newest("one", 9) == [("192.0.2.1", NOW / 1e9)]
+    assert sightings.newest("two", 9) == [("2001:db8::1", NOW / 1e9 + 2)]
+
+
+def test_messages_of_one_intake_say_it_once(room):
+    """Whatever their number: the sources of an intake are noted by the read."""
+    seen = []
+    room.pipeline._sightings.saw = lambda *given: seen.append(given)
+    room.feed(*[keyed("k1", "a")] * 50, *[keyed("k2", "a")] * 50)
+    assert [intake for intake, *_ in seen] == ["one", "two"]
+
+
+def test_a_replay_is_no_sighting(room):
+    """Nobody has sent it now."""
+    letter = a_letter(listener="bound")
+    account_for(room, letter)
+    assert room.replay(letter)
+    assert room.stats.sightings.newest("two", 9) == []
+
+
+def test_a_key_says_when_it_was_last_used(room):
+    """So that one sees when the old one of two can go."""
+    room.feed(keyed("k1", "a"), b"no key")
+    assert [slot.last_used for slot in room.slots.values()] == [NOW / 1e9, None]
+    assert room.stats.key_slots == tuple(room.slots.values())
+
+
+def test_a_peer_without_address_is_no_empty_text(room):
+    """Behind a Unix socket: it is local where it is told, and in events there is none."""
+    room = Room(finish=finisher(["source"]), keep_unknown=False)
+    with structlog.testing.capture_logs() as lines:
+        room.feed(keyed("k2", "dated"), keyed("other-key", "a"), peer="")
+        room.pipeline.reject(room.origin(peer=""), "oversize")
+    assert "log" not in room.second.events[0]
+    assert room.stats.sightings.newest("two", 9) == [("local", NOW / 1e9)]
+    assert [line["peer"] for line in lines] == ["local"] * 2
+
+
+# Other rules.
+
+
+def test_other_rules_hold_from_the_next_read_on(room):
+    """Keys, what becomes of unknown ones, ids and zones; accounts and ids go on."""
+    room.feed(keyed("k1", "a"), keyed("new", "a"))
+    router = Router([room.two], keys={"new": KeySlot(room.two)}, bound={}, sources=[])
+    rules = Rules(router, KeyName("x@1", "k"), identify_by_content=True, keep_unknown=False)
+    room.pipeline.reconfigure(rules)
+    frame = b'<13>1 - - - - - [x@1 k="new"] hello'
+    room.feed(keyed("k1", "b"), frame)
+    assert room.ledger.dead_lettered == {"unknown_intake": 1}
+    assert room.ledger.rejected == {"unknown_intake": 1}
+    assert [event["message"] for event in room.first.events] == ["a", "hello"]
+    assert room.second.events[0]["event"]["id"] == content_id("two", frame)
+    assert room.ledger.received == 4
+
+
+def test_a_key_that_stays_keeps_when_it_was_last_used(room):
+    """Also in another slot; one that is new has not been used."""
+    room.feed(keyed("k1", "a"))
+    slots = {"k3": KeySlot(room.one), "k1": KeySlot(room.one, 1)}
+    room.pipeline.reconfigure(room.rules(slots))
+    assert [slot.last_used for slot in room.stats.key_slots] == [None, NOW / 1e9]
+    room.now += 10**9
+    room.feed(keyed("k1", "a"))
+    assert slots["k1"].last_used == NOW / 1e9 + 1
+
+
 # Identity.
 
 
@@ -583,12 +688,14 @@ def test_a_message_without_key_is_replayed_to_the_intake_of_today(room):
         ("bound", "192.0.2.1", True),
         ("l", "10.1.1.1", True),
         ("l", "192.0.2.1", False),
+        ("bound", "", True),
+        ("l", "", False),
     ]:
         letter = a_letter(listener=listener, peer=peer)
         account_for(room, letter)
         assert room.replay(letter) is worked
-    assert [intake for _, intake in room.first.arrivals] == ["two", "one"]
-    assert room.ledger.dead_lettered == {"unknown_intake": 1}
+    assert [intake for _, intake in room.first.arrivals] == ["two", "one", "two"]
+    assert room.ledger.dead_lettered == {"unknown_intake": 2}
 
 
 def test_an_incomplete_frame_is_replayed_as_one_that_was_cut(room):
@@ -760,10 +867,5 @@ def account_for(room, letter):
 
 def replayer(room, keys):
     """Return a pipeline of the room that knows other keys, as after a restart."""
-    return Pipeline(
-        Router([room.one, room.two], keys=keys, bound={}, sources=[]),
-        KeyName("SEKOIA@53288", "intake_key"),
-        IdSource(9),
-        room.stats,
-        room.spool,
-    )
+    slots = {key: KeySlot(intake) for key, intake in keys.items()}
+    return Pipeline(room.rules(slots), IdSource(9), room.stats, room.spool)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from collector.routing import Router, peer_address, within
+from collector.routing import KeySlot, Router, peer_address, within
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ def test_networks_of_both_families_stand_side_by_side():
 def router():
     return Router(
         [],
-        keys={"k": "by key"},
+        keys={"k": KeySlot("by key")},
         bound={"port": "bound"},
         sources=[(ip_network("10.1.0.0/16"), "narrow"), (ip_network("10.0.0.0/8"), "wide")],
     )
@@ -64,3 +64,18 @@ def test_an_intake_is_found_by_its_name():
     """For what was received by another process, or before a restart."""
     intake = SimpleNamespace(name="edr")
     assert Router([intake], keys={}, bound={}, sources=[]).by_name == {"edr": intake}
+
+
+def test_a_key_leads_to_its_slot():
+    """Which knows the intake, and its place among the keys of the intake."""
+    router = Router([], {"old": KeySlot("edr", 0), "new": KeySlot("edr", 1)}, {}, [])
+    assert router.by_key["new"] == KeySlot("edr", 1, last_used=None)
+
+
+def test_a_key_is_one_whatever_becomes_of_it():
+    """When it was last used is taken over from the router before; that one stays as it is."""
+    former = Router([], {"a": KeySlot("edr", 0, 5.0), "b": KeySlot("edr", 1, 6.0)}, {}, [])
+    router = Router([], {"c": KeySlot("edr", 0), "b": KeySlot("other", 0)}, {}, [])
+    router.take_over(former)
+    assert router.by_key == {"c": KeySlot("edr", 0), "b": KeySlot("other", 0, 6.0)}
+    assert former.by_key.keys() == {"a", "b"}

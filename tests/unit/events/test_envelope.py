@@ -60,6 +60,12 @@ def test_each_part_is_added_where_it_is_asked_for(parts, expected):
     assert finished({}, *parts, timestamp_fallback=False) == expected
 
 
+def test_a_sender_without_address_has_no_source():
+    """It speaks through a Unix socket."""
+    local = arrival()._replace(receipt=Receipt(NOW, CREATED, UTC, ""))
+    assert "log" not in finished({}, "source", given=local)
+
+
 def test_an_event_without_date_is_dated_by_its_receipt():
     """Also where event.created is not asked for; a tag says so."""
     event = finished({"tags": ["repaired:bom"]})
