@@ -40,6 +40,10 @@ class Gate:
             if self.closed:
                 reader.pause()
 
+    def leave(self, reader: Pausable) -> None:
+        """Leave a reader alone from now on."""
+        self._readers.remove(reader)
+
     def when_open(self, callback: Callable[[], None]) -> None:
         """Call back once, when the gate opens; at once if it is open."""
         if self.closed:
@@ -95,8 +99,13 @@ class Waiting:
         for gate in self._gates:
             gate.forget(self._look)
         self._gates.clear()
+        self._go_on = _stay
 
     def _look(self) -> None:
         self._gates = {gate for gate in self._gates if gate.closed}
         if not self._gates:
             self._go_on()
+
+
+def _stay() -> None:
+    """Do not go on."""

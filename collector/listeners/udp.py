@@ -1,4 +1,4 @@
-"""UDP: one datagram, one message (RFC 5426).
+"""Datagrams: one datagram, one message, over UDP (RFC 5426) or a unix socket.
 
 The socket is our own and non-blocking. Each time the loop finds it readable a bounded number of
 datagrams is taken, so that a flood does not starve everything else. While the gate is closed, or
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from collector.backpressure import Waiting
-from collector.listeners.sockets import DRAIN_SECONDS, bind
+from collector.listeners.sockets import DRAIN_SECONDS
 from collector.logs import Reports
 from collector.pipeline import Origin
 from collector.routing import peer_address, within
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collector.pipeline import Pipeline
     from collector.routing import Router
 
-MAX_DATAGRAM = 65_535
+MAX_DATAGRAM = 65_535  # over UDP
 MAX_DATAGRAMS_PER_WAKE = 256
 MAX_KNOWN_PEERS = 4096
 
@@ -46,55 +46,72 @@ TABLE_INODE = 9  # column of /proc/net/udp; the last one is drops
 log = structlog.get_logger(__name__)
 
 
-class UdpListener:
-    """Receives datagrams on one address.
+class DatagramListener:
+    """Receives datagrams on one socket.
 
     Args:
+        bound: the socket.
         settings: the listener's settings.
         pipeline: takes the frames.
         router: finds the intake of messages without a key.
         stats: counters of this listener.
+
+    Attributes:
+        socket: as above.
+        settings: as above; replaced by `reconfigure`, as are `stats` and the router.
+        stats: as above.
+        owns_socket: whether it closes the socket in the end, as it does.
     """
 
+    owns_socket = True
+
     def __init__(
-        self, settings: ListenerSettings, pipeline: Pipeline, router: Router, stats: ListenerStats
+        self,
+        bound: socket.socket,
+        settings: ListenerSettings,
+        *,
+        pipeline: Pipeline,
+        router: Router,
+        stats: ListenerStats,
     ) -> None:
-        self._settings = settings
+        self.socket = bound
+        self.settings = settings
+        self.stats = stats
         self._pipeline = pipeline
         self._router = router
-        self._stats = stats
+        self._loop = asyncio.get_running_loop()
         self._reports = Reports(log)
-        self._buffer = bytearray(MAX_DATAGRAM)
-        self._view = memoryview(self._buffer)
+        self._view = self._new_buffer()
         self._origin = lru_cache(MAX_KNOWN_PEERS)(self._new_origin)
         self._paused = False
         self._waiting = Waiting(self._go_on)
         self._stopping = False
 
-    @property
-    def address(self) -> tuple[str, int]:
-        """The address and port that are bound."""
-        name = self._socket.getsockname()
-        return name[0], name[1]
+    # Life.
 
-    async def start(self) -> None:
-        """Bind and begin to receive.
-
-        Raises:
-            OSError: the address cannot be bound.
-        """
-        self._loop = asyncio.get_running_loop()
-        self._socket = await bind(self._settings.host, self._settings.port, socket.SOCK_DGRAM)
+    def start(self) -> None:
+        """Begin to receive."""
         self._set_receive_buffer()
-        self._stats.kernel_drops = self._kernel_drops
+        self.stats.kernel_drops = self._kernel_drops
         if not self._paused:
-            self._loop.add_reader(self._socket, self._receive)
+            self._loop.add_reader(self.socket, self._receive)
+
+    def reconfigure(self, settings: ListenerSettings, router: Router, stats: ListenerStats) -> None:
+        """Go by other settings, of a listener on the same socket, from the next datagram on."""
+        wanted, self.settings = self.settings.receive_buffer, settings
+        self._view = self._new_buffer()
+        self._router = router
+        self.stats = stats
+        self._origin = lru_cache(MAX_KNOWN_PEERS)(self._new_origin)
+        stats.kernel_drops = self._kernel_drops
+        if settings.receive_buffer != wanted:
+            self._set_receive_buffer()
 
     def pause(self) -> None:
         """Leave datagrams to the kernel."""
         self._paused = True
         if not self._stopping:
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self.socket)
 
     def resume(self) -> None:
         """Receive again."""
@@ -104,12 +121,12 @@ class UdpListener:
     def _go_on(self) -> None:
         """Receive again where nothing is in the way."""
         if not (self._stopping or self._paused or self._waiting):
-            self._loop.add_reader(self._socket, self._receive)
+            self._loop.add_reader(self.socket, self._receive)
 
     async def stop(self) -> None:
         """Take what the kernel still holds, then close."""
         self._stopping = True
-        self._loop.remove_reader(self._socket)
+        self._loop.remove_reader(self.socket)
         end = self._loop.time() + DRAIN_SECONDS
         more = True
         while more and self._loop.time() < end:
@@ -117,27 +134,32 @@ class UdpListener:
             await asyncio.sleep(0)
         self._waiting.end()
         last = self._kernel_drops()
-        self._socket.close()
-        self._stats.kernel_drops = lambda: last
+        self.socket.close()
+        if self.stats.kernel_drops == self._kernel_drops:  # no other socket has come in its place
+            self.stats.kernel_drops = lambda: last
 
     def _receive(self) -> int:
         """Take the datagrams that wait, up to the bound of a wake-up; return how many."""
         frames: dict[str, list[bytes]] = {}
         count = 0
-        receive, view = self._socket.recvfrom_into, self._view
+        receive, view = self.socket.recvfrom_into, self._view
         try:
             while count < MAX_DATAGRAMS_PER_WAKE:
                 size, peer = receive(view)
                 count += 1
-                self._stats.octets += size
-                frame = trim_datagram(bytes(view[:size]))
+                self.stats.octets += size
+                frame = bytes(view[:size])
+                if size < len(view):  # else it is the beginning of a longer one
+                    frame = trim_datagram(frame)
                 if frame:
-                    frames.setdefault(peer[0], []).append(frame)
+                    # On a unix socket senders have no address, or one that says nothing.
+                    host = peer[0] if isinstance(peer, tuple) else ""
+                    frames.setdefault(host, []).append(frame)
         except BlockingIOError:
             pass  # the kernel has no more
         except OSError as error:
             self._reports.warning(
-                "receive", "cannot receive", listener=self._stats.name, problem=str(error)
+                "receive", "cannot receive", listener=self.stats.name, problem=str(error)
             )
         for host, batch in frames.items():
             self._pass_on(batch, *self._origin(host))
@@ -145,12 +167,12 @@ class UdpListener:
 
     def _pass_on(self, frames: list[bytes], origin: Origin, allowed: bool) -> None:
         """Hand one peer's frames to the pipeline, within the bound of their size."""
-        bound = self._settings.max_message_bytes
+        bound = self.settings.max_message_bytes
         if not allowed:
             self._pipeline.reject(origin, "source_not_allowed", len(frames))
             return
         if max(map(len, frames)) > bound:
-            if self._settings.when_oversize == "reject":
+            if self.settings.when_oversize == "reject":
                 kept = [frame for frame in frames if len(frame) <= bound]
                 self._pipeline.reject(origin, "oversize", len(frames) - len(kept))
                 frames = kept
@@ -158,43 +180,51 @@ class UdpListener:
                 frames = [f if len(f) <= bound else CutFrame(f[:bound]) for f in frames]
         self._waiting.add(self._pipeline.feed(frames, origin))
         if self._waiting and not self._stopping:
-            self._loop.remove_reader(self._socket)
+            self._loop.remove_reader(self.socket)
+
+    def _new_buffer(self) -> memoryview:
+        """Return room for a datagram: whole over UDP, else so much that a longer one is known."""
+        return memoryview(bytearray(max(MAX_DATAGRAM, self.settings.max_message_bytes) + 1))
 
     def _new_origin(self, host: str) -> tuple[Origin, bool]:
         """Return the origin of a peer's datagrams and whether they are let in."""
-        peer = peer_address(host)
-        networks = self._settings.allowed_sources
-        intake = self._router.without_key(self._settings.name, peer)
-        return Origin(self._stats, str(peer), intake), not networks or within(peer, networks)
+        peer = peer_address(host) if host else None
+        networks = self.settings.allowed_sources
+        intake = self._router.without_key(self.settings.name, peer)
+        is_allowed = not networks or peer is None or within(peer, networks)
+        return Origin(self.stats, "" if peer is None else str(peer), intake), is_allowed
 
     def _set_receive_buffer(self) -> None:
         """Ask for the buffer of the settings and say so if the kernel gives less."""
-        wanted = self._settings.receive_buffer
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
+        wanted = self.settings.receive_buffer
+        if self._granted() < wanted:  # one that was handed over may have more than we may ask for
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, wanted)
         if self._granted() < wanted:
             with suppress(PermissionError):  # beyond the limit only with CAP_NET_ADMIN
-                self._socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, wanted)
+                self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, wanted)
         granted = self._granted()
         if granted < wanted:
             log.warning(
                 "the kernel gives a smaller receive buffer: datagrams may be lost under load; "
                 "raise the sysctl net.core.rmem_max",
-                listener=self._stats.name,
+                listener=self.stats.name,
                 wanted=wanted,
                 granted=granted,
             )
 
     def _granted(self) -> int:
         # The kernel doubles what was asked, for its own book-keeping (socket(7)).
-        return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) // 2
 
     def _kernel_drops(self) -> int | None:
         """Return the datagrams dropped by the kernel, or None where it does not say."""
+        if self.socket.family == socket.AF_UNIX:  # there it makes senders wait
+            return None
         try:
-            words = self._socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * MEMINFO_WORDS)
+            words = self.socket.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4 * MEMINFO_WORDS)
             drops: int = struct.unpack(f"={MEMINFO_WORDS}I", words)[MEMINFO_DROPS]
         except (OSError, struct.error):
-            return drops_in_table(self._socket)
+            return drops_in_table(self.socket)
         return drops
 
 

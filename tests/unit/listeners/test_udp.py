@@ -8,20 +8,39 @@ import pytest
 import structlog
 
 from collector.listeners import udp
-from collector.listeners.udp import UdpListener
+from collector.listeners.sockets import address_of, bind, bind_path
+from collector.listeners.udp import DatagramListener
+from collector.metrics import ListenerStats
 from collector.routing import Router
 from collector.syslog.framing import CutFrame
 
 
 @pytest.fixture
-def receiving(pipeline, router, stats, listener_settings):
+def listening(pipeline, router, stats, listener_settings):
+    """Return what makes a listener, which is not started."""
+
+    async def listen(more="", *, transport="udp", host="127.0.0.1"):
+        settings = listener_settings(transport, more)
+        if settings.path is not None:
+            bound = bind_path(settings.path, settings.mode, socket.SOCK_DGRAM)
+        else:
+            bound = await bind(host, settings.port, socket.SOCK_DGRAM)
+        return DatagramListener(bound, settings, pipeline=pipeline, router=router, stats=stats)
+
+    return listen
+
+
+@pytest.fixture
+def receiving(listening):
+    """Return what runs a listener and connects a sender to it."""
+
     @asynccontextmanager
-    async def receive(more=""):
-        listener = UdpListener(listener_settings("udp", more), pipeline, router, stats)
-        await listener.start()
+    async def receive(more="", **options):
+        listener = await listening(more, **options)
+        listener.start()
         try:
-            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
-                sender.connect(listener.address)
+            with socket.socket(listener.socket.family, socket.SOCK_DGRAM) as sender:
+                sender.connect(address_of(listener.socket))
                 yield listener, sender
         finally:
             await listener.stop()
@@ -156,29 +175,124 @@ async def test_what_the_kernel_drops_is_counted(receiving, stats):
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-async def test_where_the_socket_does_not_say_the_table_of_sockets_does(
-    host, stats, listener_settings
-):
+async def test_where_the_socket_does_not_say_the_table_of_sockets_does(host, listening, stats):
     """Both say the same of one socket; a socket that is in no table is unknown."""
-    settings = listener_settings("udp", ", receive_buffer: 4KiB").model_copy(update={"host": host})
-    listener = UdpListener(settings, None, Router([], {}, {}, []), stats)
-    await listener.start()
+    listener = await listening(", receive_buffer: 4KiB", host=host)
     listener.pause()
-    with socket.socket(listener._socket.family, socket.SOCK_DGRAM) as sender:
+    listener.start()
+    with socket.socket(listener.socket.family, socket.SOCK_DGRAM) as sender:
         for _ in range(500):
-            sender.sendto(b"x" * 1000, listener.address)
-    assert udp.drops_in_table(listener._socket) == stats.kernel_drops() > 0
-    listener._socket.close()
+            sender.sendto(b"x" * 1000, address_of(listener.socket))
+    assert udp.drops_in_table(listener.socket) == stats.kernel_drops() > 0
+    listener.socket.close()
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as other:
         assert udp.drops_in_table(other) is None
 
 
+async def test_drops_are_those_of_the_socket_that_came_last(listening, stats):
+    """A listener that has moved to another port is stopped on its former one after that."""
+    former, present = await listening(), await listening(", receive_buffer: 4KiB")
+    former.start()
+    present.pause()
+    present.start()
+    await former.stop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for _ in range(500):
+            sender.sendto(b"x" * 1000, address_of(present.socket))
+    assert stats.kernel_drops() > 0
+    await present.stop()
+
+
 async def test_a_receive_buffer_the_kernel_does_not_grant_names_the_sysctl(receiving, monkeypatch):
     """The operator is told what to raise."""
-    monkeypatch.setattr(UdpListener, "_granted", lambda _: 212_992)
+    monkeypatch.setattr(DatagramListener, "_granted", lambda _: 212_992)
     with structlog.testing.capture_logs() as lines:
         async with receiving(", receive_buffer: 1MiB"):
             pass
     assert len(lines) == 1
     assert "net.core.rmem_max" in lines[0]["event"]
     assert (lines[0]["wanted"], lines[0]["granted"]) == (1 << 20, 212_992)
+
+
+# Over a unix socket.
+
+
+async def test_local_senders_have_no_address(receiving, pipeline, stats):
+    """Nor does the kernel drop anything of theirs: it makes them wait."""
+    async with receiving(transport="unix-datagram") as (_, sender):
+        sender.send(b"hello\n")
+        await pipeline.until(lambda: pipeline.fed)
+        assert stats.kernel_drops() is None
+    assert pipeline.fed == [(b"hello", "")]
+
+
+async def test_a_local_sender_that_has_a_path_is_not_taken_by_its_name(
+    receiving, pipeline, tmp_path
+):
+    """It may choose any."""
+    async with receiving(transport="unix-datagram") as (listener, _):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as named:
+            named.bind(str(tmp_path / "192.0.2.1"))
+            named.sendto(b"hello", address_of(listener.socket))
+            await pipeline.until(lambda: pipeline.fed)
+    assert pipeline.fed == [(b"hello", "")]
+
+
+async def test_a_local_datagram_may_be_longer_than_any_over_udp(receiving, pipeline):
+    """Up to the bound of messages; beyond it is cut, and known to be."""
+    more = ", max_message_bytes: 100KiB"
+    async with receiving(more, transport="unix-datagram") as (_, sender):
+        sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        sender.send(b"x" * 102_400)
+        sender.send(b"y" * 102_401)
+        await pipeline.until(lambda: len(pipeline.fed) == 2)
+    assert pipeline.frames == [b"x" * 102_400, b"y" * 102_400]
+    assert [type(frame) for frame in pipeline.frames] == [bytes, CutFrame]
+
+
+# Other settings.
+
+
+async def test_other_settings_hold_from_the_next_datagram_on(
+    receiving, pipeline, stats, listener_settings
+):
+    """Messages count for the new name and go to the new intake, bounds are the new ones."""
+    async with receiving(", max_message_bytes: 1KiB, when_oversize: reject") as (listener, sender):
+        sender.send(b"one")
+        await pipeline.until(lambda: pipeline.fed)
+        renamed = ListenerStats("other")
+        settings = listener_settings("udp", ", max_message_bytes: 2KiB")
+        router = Router([], keys={}, bound={"other": "another"}, sources=[])
+        listener.reconfigure(settings.model_copy(update={"name": "other"}), router, renamed)
+        sender.send(b"x" * 2000)
+        await pipeline.until(lambda: len(pipeline.fed) == 2)
+        assert pipeline.frames == [b"one", b"x" * 2000]
+        assert pipeline.intakes == ["bound to l", "another"]
+        assert (stats.octets, renamed.octets) == (3, 2000)
+        assert renamed.kernel_drops() == 0
+
+
+async def test_a_sender_that_may_no_longer_send_is_rejected(
+    receiving, pipeline, router, stats, listener_settings
+):
+    """Though it was known."""
+    async with receiving() as (listener, sender):
+        sender.send(b"one")
+        await pipeline.until(lambda: pipeline.fed)
+        narrow = listener_settings("udp", ", allowed_sources: [192.0.2.0/24]")
+        listener.reconfigure(narrow, router, stats)
+        sender.send(b"two")
+        await pipeline.until(lambda: pipeline.rejected)
+    assert pipeline.frames == [b"one"]
+    assert pipeline.rejected == [("source_not_allowed", "127.0.0.1")]
+
+
+async def test_a_larger_receive_buffer_is_asked_for_when_settings_do(
+    receiving, router, stats, listener_settings
+):
+    """Of the socket that is there."""
+    async with receiving(", receive_buffer: 8KiB") as (listener, _):
+        before = listener.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+        wanted = listener_settings("udp", ", receive_buffer: 2MiB")
+        listener.reconfigure(wanted, router, stats)
+        assert listener.socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) > before
