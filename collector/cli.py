@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
+import time
 from datetime import UTC, datetime
 from enum import StrEnum
 from io import TextIOWrapper
@@ -20,9 +22,9 @@ import structlog
 import typer
 from rich.console import Console
 
-from collector import __version__, embedded, logs, streams
+from collector import __version__, embedded, loading, logs, streams
 from collector import config as settings
-from collector.commands import backlog, dead_letters
+from collector.commands import backlog, certificates, dead_letters
 from collector.commands import spool as spool_commands
 from collector.commands.access import ConfigOption, fail
 from collector.commands.drill import drill
@@ -149,21 +151,29 @@ def options(
 
 @app.command()
 def run(config: ConfigOption = None) -> None:
-    """Run the daemon until SIGTERM or SIGINT."""
+    """Run the daemon until SIGTERM or SIGINT; SIGHUP has it read its configuration again.
+
+    A mistake in it then changes nothing, and the log names it.
+
+    SIGTERM delivers what is there within shutdown_grace; a second one ends at once.
+    """
+    # A reload that is asked for before there is a daemon waits for it and does not end the process.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+
     from collector import process, service  # noqa: PLC0415 - others need not its libraries
 
+    load = loading.load_embedded if config is None else loading.from_file(config)
     try:
         if config is None:
-            loaded, first_start = embedded.load(embedded.DIRECTORY, os.environ)
+            _, first_start = embedded.load(embedded.DIRECTORY, os.environ)
             if first_start is not None:
                 typer.echo(first_start.announcement(), err=True)
-        else:
-            loaded = settings.load(config)
+        loaded = load()
     except ConfigError as error:
         fail(str(error), 2)
-    logs.configure(loaded.logging.level, loaded.logging.format)
+    logs.configure(loaded.config.logging.level, loaded.config.logging.format)
     log = structlog.get_logger(__name__)
-    for warning in settings.warnings(loaded):
+    for warning in settings.warnings(loaded.config):
         log.warning("configuration", path=warning.path, problem=warning.message)
 
     def started(running: service.Service) -> None:
@@ -171,7 +181,7 @@ def run(config: ConfigOption = None) -> None:
             typer.echo(embedded.what_next(running.admin_address, sys.argv[0]), err=True)
 
     try:
-        code = process.run(process.serve(loaded, started))
+        code = process.run(process.serve(loaded, load, started))
     except service.StartError as error:
         fail(str(error), 1)
     raise typer.Exit(code)
@@ -179,13 +189,23 @@ def run(config: ConfigOption = None) -> None:
 
 @app.command()
 def check(config: ConfigFile) -> None:
-    """Validate a configuration file and say everything that is wrong with it."""
+    """Validate a configuration file and say everything that is wrong with it.
+
+    The files it names are read. Nothing is changed: do it before a reload.
+    """
     try:
         loaded = settings.load(config)
     except ConfigError as error:
         typer.echo(str(error))
         raise typer.Exit(2) from None
-    for warning in [*settings.warnings(loaded), *backlog.warnings(loaded)]:
+    if problems := certificates.problems(loaded):
+        typer.echo(str(ConfigError(str(config), problems)))
+        raise typer.Exit(2)
+    for warning in (
+        *settings.warnings(loaded),
+        *certificates.warnings(loaded, time.time()),
+        *backlog.warnings(loaded),
+    ):
         typer.echo(f"{config}: {warning} (warning)")
     typer.echo(f"{config}: valid")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
+from collector.logs import audit
 from collector.sinks.letters import letters_of
 from collector.spool import Spool
 from collector.spool.letters import Choice
@@ -50,9 +51,6 @@ class RefusedError(Exception):
 
 class LetterSpool(Spool, Protocol):
     """What a spool with a file offers besides."""
-
-    def gone(self) -> list[str]:
-        """Name the sinks that batches wait for although they are not configured."""
 
     async def choose_letters(self, choice: Choice, after: int, limit: int) -> list[Letter]:
         """Return dead letters in order of their numbers, those behind `after`."""
@@ -98,6 +96,7 @@ class Office:
         self._batchers = batchers
         self._spool = spool
         self._shares = shares
+        self._begun: set[int] = set()
 
     async def carry_out(self, requests: Iterable[Request]) -> None:
         """Carry out a piece of each request; to be called again for those it does not answer.
@@ -109,6 +108,7 @@ class Office:
             sqlite3.Error: the spool's file cannot be used at present.
         """
         for request in requests:
+            self._log_beginning(request)
             try:
                 state, answer = await self._carry_out(request)
             except RefusedError as error:
@@ -123,15 +123,15 @@ class Office:
                 continue
             await self._spool.answer(request.number, state, answer)
             if state in {"done", "failed"}:
-                log.info(
-                    "request of the command line answered",
-                    request=request.number,
-                    actor=request.actor,
-                    command=request.command,
-                    arguments=request.arguments,
-                    state=state,
-                    **answer,
-                )
+                self._begun.discard(request.number)
+                _audit(request, state, result=answer)
+
+    def _log_beginning(self, request: Request) -> None:
+        """Log that a request is begun, or that one which a daemon before this one began goes on."""
+        if request.number not in self._begun:
+            self._begun.add(request.number)
+            state = "begun" if request.state == "waiting" else "continued"
+            _audit(request, state, arguments=request.arguments)
 
     async def _carry_out(self, request: Request) -> tuple[State, dict[str, Any]]:
         match request.command:
@@ -255,6 +255,11 @@ class Office:
 def buried_letters(batch: Batch) -> list[Letter]:
     """Return a dead letter for each event of a batch whose sink is gone."""
     return letters_of(batch, BURIED, "its sink is no longer configured")
+
+
+def _audit(request: Request, state: str, **details: Any) -> None:
+    """Log for the audit how far a request has come."""
+    audit(request.command, request.actor, state=state, request=request.number, **details)
 
 
 def _choice(request: Request) -> Choice:

@@ -32,7 +32,7 @@ from collector.parsers.vocabulary import JSON_TYPES, FindingKind, Vocabulary
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from collector.config import Config
     from collector.metrics import Stats
@@ -113,6 +113,8 @@ class DriftWatch:
         timer: nanoseconds of the processor; those in which another process had it cost nothing.
 
     Attributes:
+        vendor: as above.
+        parts: as above.
         due: from when on a message may be examined, in nanoseconds since 1970. A clock that is set
             back keeps it in the future for as long.
     """
@@ -129,10 +131,11 @@ class DriftWatch:
     ) -> None:
         self.due = 0
         self._intake = intake
+        self.vendor = vendor
         self._decode = vendor.decode
         self._vocabulary = Vocabulary(vendor)
         self._counts = counts
-        self._parts = parts
+        self.parts = parts
         self._timer = timer
         self._entries: dict[tuple[FindingKind, str], Entry] = {}
         self._reports = Reports(log)
@@ -163,7 +166,7 @@ class DriftWatch:
             )
         spent = self._timer() - began
         # It lies in the past by the time of which the part is unused; what was spent moves it on.
-        self.due = max(self.due, nanoseconds - SAVED) + spent * self._parts
+        self.due = max(self.due, nanoseconds - SAVED) + spent * self.parts
 
     def entries(self) -> Iterator[Entry]:
         """Yield what was new."""
@@ -196,18 +199,29 @@ class DriftWatch:
         return entry
 
 
-def watches(config: Config, stats: Stats) -> dict[str, DriftWatch]:
-    """Make a watch for each intake, by its name; they share the time equally."""
-    return {
-        intake.name: DriftWatch(
-            intake.name,
-            PARSERS[intake.parser],
-            counts=stats.intakes[intake.name].unmapped_fields,
-            parts=PARTS * len(config.intakes),
-            familiar=_documented(intake.parser),
-        )
-        for intake in config.intakes
-    }
+def watches(
+    config: Config, stats: Stats, former: Mapping[str, DriftWatch]
+) -> dict[str, DriftWatch]:
+    """Return a watch for each intake, by its name; they share the time equally.
+
+    Args:
+        config: the settings.
+        stats: counters of the process, those of all intakes among them.
+        former: the watches there were; one goes on if its intake's messages are the same vendor's.
+    """
+    found = {}
+    for intake in config.intakes:
+        vendor, watch = PARSERS[intake.parser], former.get(intake.name)
+        if watch is None or watch.vendor is not vendor:
+            watch = DriftWatch(
+                intake.name,
+                vendor,
+                counts=stats.intakes[intake.name].unmapped_fields,
+                familiar=_documented(intake.parser),
+            )
+        watch.parts = PARTS * len(config.intakes)
+        found[intake.name] = watch
+    return found
 
 
 def status(watches: Iterable[DriftWatch]) -> list[dict[str, Any]]:

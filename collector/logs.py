@@ -1,11 +1,14 @@
-"""Logging: structlog as JSON or for a console, and reports whose rate is bounded."""
+"""Logging: structlog as JSON or for a console, reports of bounded rate, and lines for the audit."""
 
 from __future__ import annotations
 
+import json
 import logging
+import os
+import pwd
 import sys
 import time
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import structlog
 
@@ -21,6 +24,21 @@ PERIOD_SECONDS = 10.0
 # Keys that one `Rate` remembers. Keys come from settings and code, so that there are few; the
 # bound is for the day somebody makes one from input.
 MAX_KEYS = 1024
+
+# Characters of one detail of an audit line: what an operator types is shorter, and a line stays one
+# that the journal takes in one piece.
+MAX_AUDIT_CHARACTERS = 2048
+
+TOKEN: Final = "token"  # noqa: S105 - no token, but the word for who has it
+"""The actor who showed the token of the admin server."""
+LOOPBACK: Final = "loopback"
+"""The actor who asked the admin server from this machine, where it asks for no token."""
+SIGNAL: Final = "signal"
+"""The actor who sent a signal; asyncio does not tell whose it was."""
+FILE: Final = "file"
+"""The actor who replaced a file that settings name."""
+DAEMON: Final = "daemon"
+"""The actor where nobody asked: the daemon ends because a part of it broke."""
 
 
 def configure(level: Level = "info", form: Format = "json") -> None:
@@ -47,6 +65,49 @@ def configure(level: Level = "info", form: Format = "json") -> None:
     )
     handler.addFilter(LibraryFilter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def audit(action: str, actor: str, **details: Any) -> None:
+    """Log who did what: always JSON, whatever form and level `configure` was told.
+
+    Args:
+        action: what is done, as `reload`.
+        actor: who does it: `uid 0 (root)` as `user` says it, `TOKEN`, `LOOPBACK`, `SIGNAL`,
+            `FILE` or `DAEMON`.
+        details: context, as JSON can hold it; no secrets. What is long is cut.
+    """
+    # Not cached: `configure` may not have been called yet, and stderr may have been replaced.
+    structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr),
+        processors=[
+            structlog.stdlib.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger("info"),
+    ).info(
+        "audit",
+        action=_bounded(action),
+        actor=_bounded(actor),
+        **{name: _bounded(value) for name, value in details.items()},
+    )
+
+
+def user() -> str:
+    """Return who runs this process, as an actor: `uid 0 (root)`, or `uid 10001` without a name."""
+    number = os.getuid()
+    try:
+        return f"uid {number} ({pwd.getpwuid(number).pw_name})"
+    except KeyError:
+        return f"uid {number}"
+
+
+def _bounded(value: Any) -> Any:
+    """Return a value as JSON can hold it; where that is long, its beginning as a text."""
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    if len(text) > MAX_AUDIT_CHARACTERS:
+        return f"{text[:MAX_AUDIT_CHARACTERS]}…"
+    return text if isinstance(value, str) else json.loads(text)
 
 
 class Rate:

@@ -21,7 +21,9 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from collector import __version__
+from collector.listeners import reasons
 from collector.parsers import repairs
+from collector.sightings import Sightings
 from collector.spool import EVICTED, EXPIRED, PURGED, QUARANTINED, SPOOL_FULL
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
     from collector.ledger import Ledger
+    from collector.routing import KeySlot
     from collector.spool import Spool
 
     Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -37,13 +40,7 @@ if TYPE_CHECKING:
 REQUEST_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 # Reasons are exported from the start, so that the first of a kind is an increase from 0.
 REJECTED = ("oversize", "source_not_allowed", "unknown_intake")
-CONNECTIONS_REJECTED = (
-    "frame_timeout",
-    "idle_timeout",
-    "max_connections",
-    "max_connections_per_source",
-    "source_not_allowed",
-)
+RELOADS = ("ok", "failed")
 DROPPED = ("max_rate", "shutdown", SPOOL_FULL, EVICTED, EXPIRED, PURGED, QUARANTINED)
 
 DELIVERY_SECONDS = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0, 600.0, 3600.0, 86400.0)
@@ -81,7 +78,11 @@ class Histogram:
 
 @dataclass(slots=True)
 class ListenerStats:
-    """What one listener has seen. `kernel_drops` gives None where the kernel does not say."""
+    """What one listener has seen.
+
+    `kernel_drops` gives None where the kernel does not say; `certificate_expiry` is when the
+    certificate ends, in seconds since 1970, None without TLS.
+    """
 
     name: str
     messages: int = 0
@@ -91,6 +92,7 @@ class ListenerStats:
     connections: int = 0
     connections_rejected: Counter[str] = field(default_factory=Counter)
     kernel_drops: Callable[[], int | None] = _unknown
+    certificate_expiry: float | None = None
 
 
 @dataclass(slots=True)
@@ -131,7 +133,8 @@ class Stats:
     """All counters of one process.
 
     `dead_lettered` is by intake and reason; `drop_reasons` are those for which copies may be
-    dropped; `dropped_before` is what the ledger knew of earlier processes: counters begin at 0 with
+    dropped; `sightings` says who was seen when, `key_slots` when each intake key was last used;
+    `dropped_before` is what the ledger knew of earlier processes: counters begin at 0 with
     each.
     """
 
@@ -142,6 +145,10 @@ class Stats:
     ingest_to_delivery: Histogram = field(default_factory=lambda: Histogram(DELIVERY_SECONDS))
     dead_lettered: Counter[tuple[str, str]] = field(default_factory=Counter)
     drop_reasons: tuple[str, ...] = DROPPED
+    sightings: Sightings = field(default_factory=Sightings)
+    key_slots: tuple[KeySlot, ...] = ()
+    config_sha256: str = ""
+    config_reloads: Counter[str] = field(default_factory=Counter)
     dropped_before: Counter[str] = field(default_factory=Counter)
 
     def mark_start(self) -> None:
@@ -166,11 +173,27 @@ class MetricsCollector(Collector):
         yield InfoMetricFamily(
             "collector_build", "Version of the running daemon.", value={"version": __version__}
         )
+        yield from self._settings()
         yield from self._listeners()
         yield from self._intakes()
+        yield from self._senders()
         yield from self._ledger()
         yield from self._spooled()
         yield from self._sinks()
+
+    def _settings(self) -> Iterator[Metric]:
+        stats = self._stats
+        yield InfoMetricFamily(
+            "collector_config",
+            "The settings in force, by the hash of their file.",
+            value={"sha256": stats.config_sha256},
+        )
+        yield _counter(
+            "config_reloads",
+            "Reloads of the settings; one that failed changed nothing.",
+            ("outcome",),
+            (((name,), count) for name, count in _complete(stats.config_reloads, RELOADS).items()),
+        )
 
     def _listeners(self) -> Iterator[Metric]:
         listeners = self._stats.listeners.values()
@@ -211,7 +234,17 @@ class MetricsCollector(Collector):
             ("listener", "reason"),
             _by_reason(
                 ((item.name, item.connections_rejected) for item in listeners),
-                CONNECTIONS_REJECTED,
+                reasons.ALL,
+            ),
+        )
+        yield _gauge(
+            "tls_certificate_expiry_timestamp_seconds",
+            "When the first certificate of a listener's chain ends; absent without TLS.",
+            label,
+            (
+                ((item.name,), item.certificate_expiry)
+                for item in listeners
+                if item.certificate_expiry is not None
             ),
         )
         drops = ((item.name, item.kernel_drops()) for item in listeners)
@@ -249,6 +282,26 @@ class MetricsCollector(Collector):
             "Examined messages with something their parser does not know, by field; a sample.",
             ("intake", "field"),
             _by_reason((item.name, item.unmapped_fields) for item in intakes),
+        )
+
+    def _senders(self) -> Iterator[Metric]:
+        yield _gauge(
+            "last_seen_timestamp_seconds",
+            "When messages of an intake were last received from a source; the latest sources.",
+            ("intake", "source"),
+            (((intake, source), at) for intake, source, at in self._stats.sightings),
+        )
+        slots = self._stats.key_slots
+        yield _gauge(
+            "intake_key_last_used_timestamp_seconds",
+            "When a key, by its place in the intake's list, last came with a message; absent if it "
+            "has not since the start.",
+            ("intake", "slot"),
+            (
+                ((item.intake.name, str(item.slot)), item.last_used)
+                for item in slots
+                if item.last_used is not None
+            ),
         )
 
     def _ledger(self) -> Iterator[Metric]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import resource
 import signal
 from contextlib import suppress
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
+from collector import __version__, logs
+from collector.loading import Loaded
 from collector.service import Service
+from collector.systemd import InheritedSockets, Notifier, inherited_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from collector.config import Config
+    from collector.loading import Load
 
 PROGRESS_SECONDS = 0.5
 
@@ -27,13 +32,17 @@ def run(course: Coroutine[Any, Any, int]) -> int:
         return runner.run(course)
 
 
-async def serve(config: Config, started: Callable[[Service], None] = lambda _: None) -> int:
+async def serve(
+    loaded: Loaded, load: Load, started: Callable[[Service], None] = lambda _: None
+) -> int:
     """Run a daemon until a signal asks it to stop.
 
-    The first SIGTERM or SIGINT winds down within the grace period, the second ends at once.
+    SIGHUP reloads the settings. The first SIGTERM or SIGINT winds down within the grace period, the
+    second ends at once.
 
     Args:
-        config: the settings.
+        loaded: the settings.
+        load: reads them again.
         started: called once everything listens.
 
     Returns:
@@ -42,12 +51,35 @@ async def serve(config: Config, started: Callable[[Service], None] = lambda _: N
     Raises:
         StartError: the daemon cannot start.
     """
-    service = Service(config)
-    _on_signal(service.stop_asked.set)
+    inherited = InheritedSockets(inherited_sockets(os.environ))
+    notifier = Notifier(os.environ)
+    service = Service(loaded, load, inherited=inherited, notifier=notifier)
+    _on_stop_signal(service.stop_asked.set)
+    hangup = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     await service.start()
+    logs.audit("start", logs.user(), version=__version__, config_sha256=loaded.sha256)
     started(service)
+    reloading = asyncio.create_task(_reload_at(hangup, service), name="reload")
+    notifier.ready()
+    notifier.feed_watchdog(asyncio.get_running_loop())
     await service.stop_asked.wait()
-    return await _stopped(service)
+    notifier.stopping()
+    code = await _stopped(service)
+    reloading.cancel()
+    notifier.close()
+    logs.audit("stop", logs.DAEMON if service.failed else logs.SIGNAL, exit_code=code)
+    return code
+
+
+async def _reload_at(hangup: asyncio.Event, service: Service) -> None:
+    """Reload the settings at each SIGHUP; one that came before everything had started counts."""
+    while True:
+        await hangup.wait()
+        hangup.clear()
+        if not service.stop_asked.is_set():
+            await service.reload(logs.SIGNAL)
 
 
 async def drain(config: Config, progress: Callable[[int], None]) -> int:
@@ -63,8 +95,9 @@ async def drain(config: Config, progress: Callable[[int], None]) -> int:
     Raises:
         StartError: the spool cannot be used, as while the daemon runs.
     """
-    service = Service(config)
-    _on_signal(service.stop_asked.set)
+    loaded = Loaded(config, sha256="")
+    service = Service(loaded, lambda: loaded)
+    _on_stop_signal(service.stop_asked.set)
     await service.start(listen=False)
     ends = [asyncio.ensure_future(end) for end in (service.emptied(), service.stop_asked.wait())]
     done: set[asyncio.Future[Any]] = set()
@@ -83,7 +116,7 @@ async def drain(config: Config, progress: Callable[[int], None]) -> int:
 async def _stopped(service: Service) -> int:
     """Stop a service, at once if another signal comes; return the exit code."""
     stopping = asyncio.ensure_future(service.stop())
-    _on_signal(stopping.cancel)
+    _on_stop_signal(stopping.cancel)
     try:
         await stopping
     except asyncio.CancelledError:
@@ -91,7 +124,7 @@ async def _stopped(service: Service) -> int:
     return int(service.failed)
 
 
-def _on_signal(callback: Callable[[], object]) -> None:
+def _on_stop_signal(callback: Callable[[], object]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, callback)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import socket
 import sys
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,7 +13,7 @@ import aiohttp
 import yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 SECONDS = 60.0
@@ -30,7 +31,11 @@ class Daemon:
         defaults: by section, what holds where the settings do not say otherwise.
 
     Attributes:
-        lines: the log so far, decoded.
+        admin_url: where its admin server listens.
+        file: its settings file.
+        headers: sent with every request to its admin server.
+        lines: the log so far, decoded; lines that are no JSON, as with `format: console`, aside.
+        text: the same as it was written, and whatever else is.
     """
 
     def __init__(
@@ -40,27 +45,23 @@ class Daemon:
         *,
         defaults: dict[str, dict[str, Any]] = DEFAULTS,
     ) -> None:
-        self._file = directory / "collector.yaml"
-        sections = {name: values | settings.get(name, {}) for name, values in defaults.items()}
-        self._settings = {**settings, **sections}
+        self.file = directory / "collector.yaml"
+        self.headers: dict[str, str] = {}
+        self._defaults = defaults
+        self._settings = settings
         self.lines: list[dict[str, Any]] = []
+        self.text = ""
         self._changed = asyncio.Event()
 
     async def __aenter__(self) -> Self:
-        self._file.write_text(yaml.safe_dump(self._settings))
-        self.process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "collector",
-            "run",
-            "-c",
-            str(self._file),
-            stderr=asyncio.subprocess.PIPE,
+        self.configure(self._settings)
+        self.process = await self._start(
+            sys.executable, "-m", "collector", "run", "-c", str(self.file)
         )
         self._reader = asyncio.create_task(self._read_log())
         for listener in self._settings["listeners"]:
             await self.logged("listening", listener=listener["name"])
-        self._admin = (await self.logged("admin server listening"))["url"]
+        self.admin_url = (await self.logged("admin server listening"))["url"]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -69,11 +70,26 @@ class Daemon:
         await self.process.wait()
         await self._reader
 
+    def configure(self, settings: dict[str, Any]) -> None:
+        """Replace the settings file as a whole; the daemon reads it at its next reload."""
+        sections = {n: values | settings.get(n, {}) for n, values in self._defaults.items()}
+        self._settings = {**settings, **sections}
+        written = self.file.with_suffix(".new")
+        written.write_text(yaml.safe_dump(self._settings))
+        written.replace(self.file)
+
+    async def reload(self, settings: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:
+        """Have the settings read again, others first if they are given; return the answer."""
+        if settings is not None:
+            self.configure(settings)
+        status, text = await self.post("/api/reload")
+        return status, json.loads(text)
+
     def address(self, listener: str) -> tuple[str, int]:
         """Return where a listener listens."""
         line = next(
             line
-            for line in self.lines
+            for line in reversed(self.lines)
             if line["event"] == "listening" and line["listener"] == listener
         )
         host, _, port = line["address"].rpartition(":")
@@ -81,30 +97,37 @@ class Daemon:
 
     async def logged(self, event: str, **details: Any) -> dict[str, Any]:
         """Wait for a line of the log and return it."""
+        wanted = {"event": event, **details}
+        return await self.logged_when(lambda line: wanted.items() <= line.items())
 
-        def found() -> dict[str, Any] | None:
-            return next(
-                (
-                    line
-                    for line in self.lines
-                    if line["event"] == event
-                    and all(line.get(name) == value for name, value in details.items())
-                ),
-                None,
-            )
-
+    async def logged_when(self, condition: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Wait for a line of the log that is as asked, and return it."""
         async with asyncio.timeout(SECONDS):
-            while (line := found()) is None:
+            while (line := next(filter(condition, self.lines), None)) is None:
                 assert self.process.returncode is None, f"the daemon ended: {self.lines}"
                 self._changed.clear()
                 await self._changed.wait()
         return line
 
+    @property
+    def farewell(self) -> dict[str, Any]:
+        """The line with which the daemon ended; only one for the audit comes after it."""
+        return [line for line in self.lines if line["event"] != "audit"][-1]
+
     async def get(self, path: str) -> tuple[int, str]:
         """Return status and text of an admin page."""
+        return await self._ask("GET", path)
+
+    async def post(self, path: str, headers: Mapping[str, str] = {}) -> tuple[int, str]:
+        """Return status and text of the answer to a request without a body."""
+        return await self._ask("POST", path, headers)
+
+    async def _ask(
+        self, method: str, path: str, headers: Mapping[str, str] = {}
+    ) -> tuple[int, str]:
         async with (
-            aiohttp.ClientSession() as session,
-            session.get(f"{self._admin}{path}") as response,
+            aiohttp.ClientSession(headers={**self.headers, **headers}) as session,
+            session.request(method, f"{self.admin_url}{path}") as response,
         ):
             return response.status, await response.text()
 
@@ -140,12 +163,25 @@ class Daemon:
             await self._reader
         return self.process.returncode
 
+    async def _start(self, *command: str) -> asyncio.subprocess.Process:
+        """Start the process; its log is to be had from its stderr."""
+        return await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+
     async def _read_log(self) -> None:
         assert self.process.stderr is not None
         async for line in self.process.stderr:
-            self.lines.append(json.loads(line))
+            self.text += line.decode()
+            if line.startswith(b"{"):
+                self.lines.append(json.loads(line))
             self._changed.set()
         self._changed.set()
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody listens on; others may take it any time."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+        return port
 
 
 def imbalance(ledger: dict[str, Any]) -> int:

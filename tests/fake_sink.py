@@ -17,7 +17,7 @@ Answer = web.Response | int
 
 
 class FakeSink(HttpServer):
-    """Takes lines of JSON and answers as it is told.
+    """Takes lines of JSON, or an array, and answers as it is told.
 
     Attributes:
         answer: gives the answer to a request from its events: a status or a response, or what is
@@ -39,7 +39,9 @@ class FakeSink(HttpServer):
         self.headers: list[Any] = []
 
     async def _post(self, request: web.Request) -> web.Response:
-        events = [json.loads(line) for line in (await request.read()).splitlines()]
+        body = await request.read()
+        is_array = body.startswith(b"[")
+        events = json.loads(body) if is_array else [json.loads(line) for line in body.splitlines()]
         self.requests.append(events)
         self.headers.append(request.headers)
         self._tell()

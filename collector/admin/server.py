@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import socket
 from ipaddress import ip_address
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client.exposition import choose_encoder
 
 from collector.listeners.sockets import bind
+from collector.logs import LOOPBACK, TOKEN
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -19,16 +22,30 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
     from collector.admin.inbox import Inbox
+    from collector.loading import Reloaded
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 # For Prometheus and container health checks, which carry no token.
 OPEN_PATHS = frozenset({"/metrics", "/healthz", "/readyz"})
+READING_METHODS = frozenset({"GET", "HEAD"})
 # `/inbox` knows the daemon's own sink by its own secret.
 OWN_SECRET_PATHS = frozenset({"/inbox"})
 # For requests under way when the daemon stops.
 SHUTDOWN_SECONDS = 1.0
 MAX_BODY_BYTES = 64 * 1024 * 1024
+
+
+def _without_request(record: logging.LogRecord) -> bool:
+    """Take out of a log record what a request that is no HTTP held: a token may be in it."""
+    error = record.exc_info[1] if record.exc_info else None
+    if isinstance(error, HttpProcessingError):
+        record.msg = f"{record.msg}: no valid HTTP, {type(error).__name__}"
+        record.exc_info = record.exc_text = None
+    return True
+
+
+logging.getLogger("aiohttp.server").addFilter(_without_request)
 
 
 class Daemon(Protocol):
@@ -43,6 +60,9 @@ class Daemon(Protocol):
     def status(self) -> dict[str, Any]:
         """Return the body of `/api/status`."""
 
+    async def reload(self, actor: str) -> Reloaded:
+        """Read the settings again and go by them."""
+
 
 class AdminServer:
     """Serves HTTP on one address.
@@ -54,7 +74,10 @@ class AdminServer:
             then those are open on loopback and closed elsewhere.
         daemon: what is asked.
         registry: metrics.
-        inbox: the daemon's own sink, if it is used.
+
+    Attributes:
+        token: as above.
+        inbox: the daemon's own sink; None while it is not used.
     """
 
     def __init__(
@@ -65,15 +88,15 @@ class AdminServer:
         token: str | None,
         daemon: Daemon,
         registry: CollectorRegistry,
-        inbox: Inbox | None,
     ) -> None:
         self._host = host
         self._port = port
-        self._token = token
+        self.token = token
+        self.inbox: Inbox | None = None
         self._daemon = daemon
         self._registry = registry
         self._runner = web.AppRunner(
-            self._application(inbox), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
+            self._application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
         )
 
     @property
@@ -97,7 +120,7 @@ class AdminServer:
         """Stop serving."""
         await self._runner.cleanup()
 
-    def _application(self, inbox: Inbox | None) -> web.Application:
+    def _application(self) -> web.Application:
         application = web.Application(middlewares=[self._guard], client_max_size=MAX_BODY_BYTES)
         application.add_routes(
             [
@@ -105,12 +128,11 @@ class AdminServer:
                 web.get("/healthz", self._healthz),
                 web.get("/readyz", self._readyz),
                 web.get("/api/status", self._status),
+                web.post("/api/reload", self._reload),
+                web.post("/inbox", self._post_to_inbox),
+                web.get("/api/inbox", self._show_inbox),
             ]
         )
-        if inbox is not None:
-            application.add_routes(
-                [web.post("/inbox", inbox.post), web.get("/api/inbox", inbox.get)]
-            )
         return application
 
     @web.middleware
@@ -118,21 +140,33 @@ class AdminServer:
         """Let a request pass, or answer 401 or 403."""
         if request.path in OPEN_PATHS or request.path in OWN_SECRET_PATHS:
             return await handler(request)
-        if self._token is None:
-            if ip_address(self._address[0]).is_loopback:
-                return await handler(request)
+        if self.token is None:
+            if _is_loopback(self._address[0]):
+                return await self._on_loopback(request, handler)
             return web.Response(
                 status=403,
                 text="closed: set admin.token_file, or admin.host to a loopback address\n",
             )
         given = request.headers.get(hdrs.AUTHORIZATION, "").encode()
-        if secrets.compare_digest(given, b"Bearer " + self._token.encode()):
+        if secrets.compare_digest(given, b"Bearer " + self.token.encode()):
             return await handler(request)
         return web.Response(
             status=401,
             text="send the token of admin.token_file as `Authorization: Bearer TOKEN`\n",
             headers={hdrs.WWW_AUTHENTICATE: "Bearer"},
         )
+
+    async def _on_loopback(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let a request pass that no token guards, unless a page of another site has sent it.
+
+        A browser on this machine would send it for any site. It says in `Origin` for which, and in
+        `Host` under which name it reached us: a site can have its own name mean this machine.
+        """
+        origin = request.headers.get(hdrs.ORIGIN)
+        is_own = request.method in READING_METHODS or origin in {None, f"http://{request.host}"}
+        if is_own and _is_loopback(request.url.host):
+            return await handler(request)
+        return web.Response(status=403, text="closed for pages of other sites\n")
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
@@ -148,6 +182,34 @@ class AdminServer:
 
     async def _status(self, _request: web.Request) -> web.Response:
         return _json(self._daemon.status())
+
+    async def _reload(self, _request: web.Request) -> web.Response:
+        actor = LOOPBACK if self.token is None else TOKEN
+        reloaded = await self._daemon.reload(actor)
+        body = {
+            "reloaded": not reloaded.problem,
+            "problem": reloaded.problem,
+            "changes": reloaded.changes,
+            "needs_restart": reloaded.needs_restart,
+        }
+        return _json(body, status=422 if reloaded.problem else 200)
+
+    async def _post_to_inbox(self, request: web.Request) -> web.Response:
+        return await (self.inbox.post if self.inbox else _no_inbox)(request)
+
+    async def _show_inbox(self, request: web.Request) -> web.Response:
+        return await (self.inbox.get if self.inbox else _no_inbox)(request)
+
+
+def _is_loopback(host: str | None) -> bool:
+    try:
+        return host == "localhost" or ip_address(host or "").is_loopback
+    except ValueError:
+        return False
+
+
+async def _no_inbox(_request: web.Request) -> web.Response:
+    return web.Response(status=404, text="no sink has `inbox:` as its url\n")
 
 
 def _json(body: object, *, status: int = 200) -> web.Response:

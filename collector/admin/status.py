@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from collector.sightings import as_text
 
 if TYPE_CHECKING:
     from collector.config import ListenerSettings
     from collector.metrics import IntakeStats, ListenerStats, SinkStats
+    from collector.sightings import Sightings
     from collector.sinks.http import HttpSink
     from collector.spool import Backlog
 
+SHOWN_SOURCES: Final = 100
+"""How many sources of an intake are shown, the latest."""
+
 
 def listener_status(
-    settings: ListenerSettings, stats: ListenerStats, address: tuple[str, int] | None
+    settings: ListenerSettings, stats: ListenerStats, address: tuple[str, int] | str | None
 ) -> dict[str, Any]:
     """Return the state of a listener.
 
@@ -21,12 +27,11 @@ def listener_status(
         stats: its counters.
         address: where it listens; None if it does not, then it is where it is to listen.
     """
-    host, port = address or (settings.host, settings.port)
     return {
         "name": stats.name,
         "transport": settings.transport,
-        "host": host,
-        "port": port,
+        **_place(settings, address),
+        "tls": settings.tls is not None,
         "messages": stats.messages,
         "rejected": dict(stats.rejected),
         "truncated": stats.truncated,
@@ -36,13 +41,26 @@ def listener_status(
     }
 
 
-def intake_status(stats: IntakeStats) -> dict[str, Any]:
-    """Return what became of an intake's messages."""
+def _place(
+    settings: ListenerSettings, address: tuple[str, int] | str | None
+) -> dict[str, str | int | None]:
+    if settings.path is not None:
+        return {"path": str(settings.path)}
+    host, port = address if isinstance(address, tuple) else (settings.host, settings.port)
+    return {"host": host, "port": port}
+
+
+def intake_status(stats: IntakeStats, sightings: Sightings) -> dict[str, Any]:
+    """Return what became of an intake's messages, and who sent the latest."""
     return {
         "name": stats.name,
         "events": {"ok": stats.ok, "pipeline_error": stats.pipeline_error},
         "parse_errors": dict(stats.parse_errors),
         "repaired": dict(stats.repaired),
+        "last_seen": [
+            {"source": source, "at": as_text(at)}
+            for source, at in sightings.newest(stats.name, SHOWN_SOURCES)
+        ],
     }
 
 

@@ -11,14 +11,14 @@ import sqlite3
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from collector import config as settings
-from collector import embedded
+from collector import embedded, logs
 from collector.settings.problems import ConfigError
 from collector.spool import files, requests
 from collector.spool.store import Bounds, DamagedError, NewerVersionError, Store, is_damage
@@ -125,6 +125,29 @@ def owned(config: Config, directory: Path) -> Iterator[Store]:
 
 
 @contextmanager
+def audited(action: str, **details: Any) -> Iterator[dict[str, Any]]:
+    """Log for the audit that the user of this command begins something, and how it ended.
+
+    It has failed where an exception ends it, the end of the command included.
+
+    Args:
+        action: what is done, as `purge`.
+        details: of what; no secrets.
+
+    Yields:
+        What came of it: to be filled in, counts above all.
+    """
+    result: dict[str, Any] = {}
+    state = "failed"
+    logs.audit(action, logs.user(), state="begun", **details)
+    try:
+        yield result
+        state = "done"
+    finally:
+        logs.audit(action, logs.user(), state=state, result=result)
+
+
+@contextmanager
 def named_errors(path: Path) -> Iterator[None]:
     """End the command with the file's name where it cannot be used."""
     damaged = "; `collector spool verify` says what can be read"
@@ -155,9 +178,10 @@ def daemon_runs(directory: Path) -> bool:
 
 def ask(directory: Path, command: Command, arguments: Mapping[str, object]) -> int:
     """Leave a request for the daemon, or for its next start; return its number."""
-    actor = f"uid {os.getuid()}"
     with opened(directory, to_write=True) as store:
-        return requests.ask(store.connection, command, arguments, actor=actor, now=time.time())
+        return requests.ask(
+            store.connection, command, arguments, actor=logs.user(), now=time.time()
+        )
 
 
 def answered(directory: Path, number: int, what: str, total: int) -> Request:

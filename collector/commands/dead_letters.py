@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import typer
@@ -30,7 +31,6 @@ from collector.spool.store import Group
 from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
-    from collections import Counter
     from pathlib import Path
 
     from collector.config import Config
@@ -205,8 +205,11 @@ def purge(
     if choice.is_all and not yes:
         _confirm(f"purge every dead letter, {_told(found)}")
     try:
-        with access.owned(loaded, directory) as store:
-            purged = _purge(store, choice, found.total())
+        with (
+            access.owned(loaded, directory) as store,
+            access.audited("purge", arguments=choice.as_dict()) as result,
+        ):
+            purged = _purge(store, choice, found.total(), result)
     except files.LockedError:
         number = access.ask(directory, "purge", choice.as_dict())
         if no_wait:
@@ -262,8 +265,11 @@ def bury(
 
 def _bury_one(config: Config, directory: Path, sink: str, events: int, *, no_wait: bool) -> None:
     try:
-        with access.owned(config, directory) as store:
-            buried = _bury(store, sink, events)
+        with (
+            access.owned(config, directory) as store,
+            access.audited("bury", arguments={"sink": sink}) as result,
+        ):
+            buried = _bury(store, sink, events, result)
     except files.LockedError:
         number = access.ask(directory, "bury", {"sink": sink})
         if no_wait:
@@ -276,17 +282,20 @@ def _bury_one(config: Config, directory: Path, sink: str, events: int, *, no_wai
     typer.echo(f"{buried} events of {sink} buried")
 
 
-def _purge(store: Store, choice: Choice, total: int) -> int:
-    purged = 0
+def _purge(store: Store, choice: Choice, total: int, result: dict[str, Any]) -> int:
+    """Delete what is chosen, with a progress bar; `result` tells the audit how many, by reason."""
+    purged = Counter[str]()
     with access.progress() as bar:
         task = bar.add_task("purging", total=total)
-        while deleted := store.purge(choice).total():
+        while deleted := store.purge(choice):
             purged += deleted
-            bar.advance(task, deleted)
-    return purged
+            result["purged"] = dict(purged)
+            bar.advance(task, deleted.total())
+    return purged.total()
 
 
-def _bury(store: Store, sink: str, total: int) -> int:
+def _bury(store: Store, sink: str, total: int, result: dict[str, Any]) -> int:
+    """Bury what waits for a sink, with a progress bar; `result` tells the audit how many."""
     buried = 0
     with access.progress() as bar:
         task = bar.add_task(f"burying {sink}", total=total)
@@ -295,6 +304,7 @@ def _bury(store: Store, sink: str, total: int) -> int:
             numbers = [batch.number for batch in batches]
             store.commit(Group(removed=numbers, letters=made, accounts=store.accounts()))
             buried += len(made)
+            result["buried"] = buried
             bar.advance(task, len(made))
     return buried
 

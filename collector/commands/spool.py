@@ -76,15 +76,19 @@ def drain(config: ConfigOption = None) -> None:
     from collector import process, service  # noqa: PLC0415 - others need not its libraries
 
     loaded = access.load(config)
-    access.directory_of(loaded)
+    directory = access.directory_of(loaded)
     logs.configure(loaded.logging.level, loaded.logging.format)
-    with access.progress() as shown:
+    with (
+        access.audited("drain", spool=str(directory)) as result,
+        access.progress() as shown,
+    ):
         task = shown.add_task("delivering", total=None)
         total = 0
 
         def tell(waiting: int) -> None:
             nonlocal total
             total = max(total, waiting)
+            result.update(waited=total, waiting=waiting)
             shown.update(task, total=total, completed=total - waiting)
 
         try:
@@ -92,7 +96,8 @@ def drain(config: ConfigOption = None) -> None:
         except service.StartError as error:
             shown.stop()
             fail(str(error), 1)
-    raise typer.Exit(code)
+        if code:
+            raise typer.Exit(code)
 
 
 def _status(config: Config, directory: Path, store: Store) -> dict[str, Any]:

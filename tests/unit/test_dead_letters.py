@@ -1,5 +1,6 @@
 """Carrying out what the command line asks for."""
 
+import json
 import sqlite3
 from collections import Counter
 
@@ -277,22 +278,46 @@ async def test_requests_of_another_version_are_refused(room, command, arguments,
     assert len(room.spool.letters) == 1
 
 
-async def test_the_log_says_who_asked_for_what_and_what_came_of_it(room):
+def audited(capsys):
+    """Return the audit lines so far, without what is the same in each."""
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    common = {"event": "audit", "level": "info", "actor": "uid 7", "request": 1}
+    for line in lines:
+        assert line.pop("timestamp")
+        assert {name: line.pop(name) for name in common} == common
+    return lines
+
+
+async def test_the_audit_says_who_asked_for_what_and_what_came_of_it(room, capsys):
+    """When it begins and when it is done."""
     room.spool.letters = [letter(1)]
-    with structlog.testing.capture_logs() as logged:
-        await room.ask("purge", {"reason": "unknown_intake"})
-    assert logged == [
-        {
-            "event": "request of the command line answered",
-            "log_level": "info",
-            "request": 1,
-            "actor": "uid 7",
-            "command": "purge",
-            "arguments": {"reason": "unknown_intake"},
-            "state": "done",
-            "purged": {"unknown_intake": 1},
-        }
+    await room.ask("purge", {"reason": "unknown_intake"})
+    assert audited(capsys) == [
+        {"action": "purge", "state": "begun", "arguments": {"reason": "unknown_intake"}},
+        {"action": "purge", "state": "done", "result": {"purged": {"unknown_intake": 1}}},
     ]
+
+
+async def test_the_audit_tells_the_beginning_of_a_long_request_once(room, capsys, monkeypatch):
+    """Not of each piece of it, and of one that a restart goes on with that it is such."""
+    monkeypatch.setattr(dead_letters, "DELETIONS_AT_ONCE", 1)
+    room.spool.letters = [letter(number) for number in range(1, 5)]
+    state, answer = await room.ask("purge")
+    assert await room.ask("purge", state=state, answer=answer) == (
+        "running",
+        {"purged": {"unknown_intake": 4}},
+    )
+    assert [line["state"] for line in audited(capsys)] == ["begun"]
+    restarted = Office(room, [room], room.spool, room.shares)
+    await restarted.carry_out([Request(1, 0.0, "uid 7", "purge", {}, "running", answer)])
+    assert [line["state"] for line in audited(capsys)] == ["continued", "done"]
+
+
+async def test_the_audit_tells_of_a_request_that_failed(room, capsys):
+    await room.ask("bury", {"sink": "siem"})
+    begun, failed = audited(capsys)
+    assert (begun["state"], failed["state"]) == ("begun", "failed")
+    assert "'siem' is configured in the running daemon" in failed["result"]["problem"]
 
 
 def test_a_buried_event_says_why():

@@ -293,14 +293,29 @@ def watches_of(*parsers):
     """Make the watches of a daemon with an intake for each parser."""
     stats = Stats(Ledger(), intakes={parser: IntakeStats(parser) for parser in parsers})
     intakes = tuple(SimpleNamespace(name=parser, parser=parser) for parser in parsers)
-    return drift.watches(SimpleNamespace(intakes=intakes), stats), stats
+    return drift.watches(SimpleNamespace(intakes=intakes), stats, {}), stats
 
 
 def test_the_watches_of_a_daemon_share_the_time():
     """Together they take no more than one alone."""
     watches, _ = watches_of(*PARSERS)
-    assert [one._parts for one in watches.values()] == [PARTS * 3] * 3
-    assert drift.watches(SimpleNamespace(intakes=()), Stats(Ledger())) == {}
+    assert [one.parts for one in watches.values()] == [PARTS * 3] * 3
+    assert drift.watches(SimpleNamespace(intakes=()), Stats(Ledger()), {}) == {}
+
+
+def test_a_watch_goes_on_when_settings_change_unless_its_intake_reads_something_else():
+    """It knows what it has seen; the time is shared by those that there are now."""
+    former, stats = watches_of("cybereason", "harfanglab")
+    intakes = (
+        SimpleNamespace(name="cybereason", parser="cybereason"),
+        SimpleNamespace(name="harfanglab", parser="raw"),
+        SimpleNamespace(name="new", parser="raw"),
+    )
+    stats.intakes["new"] = IntakeStats("new")
+    watches = drift.watches(SimpleNamespace(intakes=intakes), stats, former)
+    assert watches["cybereason"] is former["cybereason"]
+    assert watches["harfanglab"] is not former["harfanglab"]
+    assert [one.parts for one in watches.values()] == [PARTS * 3] * 3
 
 
 def test_the_time_is_measured():

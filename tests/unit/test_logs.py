@@ -2,9 +2,13 @@
 
 import json
 import logging
+import os
+import pwd
+from pathlib import Path
 
 import pytest
 import structlog
+from pydantic import SecretStr
 
 from collector import logs
 
@@ -111,3 +115,54 @@ def test_the_console_form_is_for_people(capsys):
     assert "hello" in line
     assert "number=1" in line
     assert "\x1b" not in line
+
+
+@pytest.mark.usefixtures("fresh_logging")
+@pytest.mark.parametrize(
+    "configured", [None, ("error", "console"), ("error", "json"), ("debug", "json")]
+)
+def test_audit_lines_are_json_whatever_the_settings(capsys, configured):
+    """Also before there are settings; the rest of the log is as it was."""
+    if configured:
+        logs.configure(*configured)
+    logs.audit("reload", "token", sha256="ab12", changed=["sinks.default.url"])
+    captured = capsys.readouterr()
+    line = json.loads(captured.err)
+    assert captured.out == ""
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
+        "event": "audit",
+        "action": "reload",
+        "actor": "token",
+        "sha256": "ab12",
+        "changed": ["sinks.default.url"],
+        "level": "info",
+    }
+
+
+def test_what_an_audit_line_holds_is_bounded(capsys):
+    """A text is cut, and so is the JSON of anything else."""
+    most = logs.MAX_AUDIT_CHARACTERS
+    logs.audit("a" * 9999, "b" * 9999, text="c" * most, long="d" * 9999, numbers=[0] * 9999)
+    line = json.loads(capsys.readouterr().err)
+    assert line["action"] == "a" * most + "…"
+    assert line["actor"] == "b" * most + "…"
+    assert line["text"] == "c" * most
+    assert line["long"] == "d" * most + "…"
+    assert line["numbers"] == ("[" + "0, " * most)[:most] + "…"
+
+
+def test_an_audit_line_holds_whatever_it_is_given(capsys):
+    """What JSON has no form for becomes text, a secret its mask, a line feed no second line."""
+    logs.audit("start", "uid 0", path=Path("/x"), key=SecretStr("hidden"), text="a\n\udc80")
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    line = json.loads(lines[0])
+    assert (line["path"], line["key"], line["text"]) == ("/x", "**********", "a\n\udc80")
+
+
+def test_a_user_is_known_by_number_and_name(monkeypatch):
+    """Or by number alone, as in a container."""
+    assert logs.user() == f"uid {os.getuid()} ({pwd.getpwuid(os.getuid()).pw_name})"
+    monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
+    assert logs.user() == "uid 4000000000"

@@ -12,12 +12,15 @@ from collector.metrics import (
     SinkStats,
     Stats,
 )
+from collector.routing import KeySlot
 from collector.spool import Batch, Letter, Share
 from collector.spool.memory import MemorySpool
 
 NAMES = [
     "build_info",
     "bytes_received_total",
+    "config_info",
+    "config_reloads_total",
     "connections",
     "connections_rejected_total",
     "dead_letters",
@@ -29,6 +32,8 @@ NAMES = [
     "ingest_to_delivery_seconds_bucket",
     "ingest_to_delivery_seconds_count",
     "ingest_to_delivery_seconds_sum",
+    "intake_key_last_used_timestamp_seconds",
+    "last_seen_timestamp_seconds",
     "ledger_messages",
     "messages_received_total",
     "messages_rejected_total",
@@ -49,6 +54,7 @@ NAMES = [
     "spool_max_bytes",
     "spool_oldest_seconds",
     "spool_quarantined_bytes",
+    "tls_certificate_expiry_timestamp_seconds",
     "udp_kernel_drops_total",
     "unmapped_fields_total",
 ]
@@ -79,18 +85,24 @@ def letter(reason):
 def populated():
     stats = Stats(Ledger(received=3, in_memory=3))
     spool = SpoolOnDisk(1000, {"siem": Share(None, "block")}, stats.ledger)
+    stats.config_sha256, stats.config_reloads["failed"] = "0123abcd", 2
     stats.ledger.rejected["oversize"] = 1
     stats.ledger.dropped["shutdown"] = 2
     listener = ListenerStats("in", messages=3, octets=99, truncated=1, connections=4)
     listener.rejected["oversize"] = 1
     listener.connections_rejected["max_connections"] = 5
     listener.kernel_drops = lambda: 6
+    listener.certificate_expiry = 15.5
     stats.listeners["in"] = listener
     intake = IntakeStats("edr", ok=7, pipeline_error=8)
     intake.parse_errors["not_cef"] = 8
     intake.repaired["octet_count"] = 3
     intake.unmapped_fields["agent.new"] = 2
     stats.intakes["edr"] = intake
+    stats.sightings.configure({"edr": None}, 0.0)
+    stats.sightings.saw("edr", "192.0.2.7", 13.5)
+    stats.sightings.saw("gone", "192.0.2.7", 13.5)
+    stats.key_slots = (KeySlot(intake, 0, 14.5), KeySlot(intake, 1))
     sink = SinkStats("siem", stats.ingest_to_delivery, delivered=9, in_flight=1, last_success=12.5)
     sink.concurrency_limit, sink.failure_store = 3, 5
     sink.requests["200"] = 10
@@ -110,12 +122,16 @@ def test_every_metric_has_its_name_and_labels():
     assert sorted(found) == sorted(NAMES)
     expected = {
         f'collector_build_info{{version="{__version__}"}}': 1,
+        'collector_config_info{sha256="0123abcd"}': 1,
+        'collector_config_reloads_total{outcome="failed"}': 2,
+        'collector_config_reloads_total{outcome="ok"}': 0,
         'collector_messages_received_total{listener="in"}': 3,
         'collector_bytes_received_total{listener="in"}': 99,
         'collector_messages_truncated_total{listener="in"}': 1,
         'collector_messages_rejected_total{listener="in",reason="oversize"}': 1,
         'collector_connections{listener="in"}': 4,
         'collector_connections_rejected_total{listener="in",reason="max_connections"}': 5,
+        'collector_tls_certificate_expiry_timestamp_seconds{listener="in"}': 15.5,
         'collector_udp_kernel_drops_total{listener="in"}': 6,
         'collector_events_total{intake="edr",outcome="ok"}': 7,
         'collector_events_total{intake="edr",outcome="pipeline_error"}': 8,
@@ -123,6 +139,8 @@ def test_every_metric_has_its_name_and_labels():
         'collector_events_repaired_total{intake="edr",repair="octet_count"}': 3,
         'collector_events_repaired_total{intake="edr",repair="truncated"}': 0,
         'collector_unmapped_fields_total{field="agent.new",intake="edr"}': 2,
+        'collector_last_seen_timestamp_seconds{intake="edr",source="192.0.2.7"}': 13.5,
+        'collector_intake_key_last_used_timestamp_seconds{intake="edr",slot="0"}': 14.5,
         'collector_ledger_messages{account="received",reason=""}': 3,
         'collector_ledger_messages{account="copies",reason=""}': 0,
         'collector_ledger_messages{account="in_memory",reason=""}': 0,
@@ -157,6 +175,12 @@ def test_every_metric_has_its_name_and_labels():
         assert samples[name] == value, name
 
 
+def test_only_what_is_there_is_told_of_senders_and_keys():
+    """No source of an intake that is gone, and no time of a key that was not used."""
+    samples = exported(*populated())
+    assert not [name for name in samples if 'intake="gone"' in name or 'slot="1"' in name]
+
+
 def test_reasons_are_there_before_the_first_of_their_kind():
     """An alert on an increase sees the first loss, too."""
     stats = Stats(
@@ -169,6 +193,7 @@ def test_reasons_are_there_before_the_first_of_their_kind():
     for name in (
         'collector_messages_rejected_total{listener="in",reason="unknown_intake"}',
         'collector_connections_rejected_total{listener="in",reason="max_connections"}',
+        'collector_connections_rejected_total{listener="in",reason="tls_unknown_ca"}',
         'collector_events_dropped_total{reason="shutdown"}',
         'collector_events_dropped_total{reason="filter:noise"}',
         'collector_events_repaired_total{intake="edr",repair="bom"}',
@@ -180,9 +205,11 @@ def test_what_is_unknown_is_absent():
     """No kernel that says nothing is shown as one that drops nothing."""
     stats, spool = populated()
     stats.listeners["in"].kernel_drops = lambda: None
+    stats.listeners["in"].certificate_expiry = None
     stats.sinks["siem"].last_success = None
     samples = exported(stats, spool)
-    assert not [name for name in samples if "kernel_drops" in name or "last_success" in name]
+    unknown = ("kernel_drops", "certificate_expiry", "last_success")
+    assert not [name for name in samples if any(part in name for part in unknown)]
 
 
 def test_without_a_disk_there_is_no_room_on_it():

@@ -2,9 +2,10 @@
 
 from types import SimpleNamespace
 
-from collector.admin.status import intake_status, listener_status, sink_status
+from collector.admin.status import SHOWN_SOURCES, intake_status, listener_status, sink_status
 from collector.config import ListenerSettings
 from collector.metrics import Histogram, IntakeStats, ListenerStats, SinkStats
+from collector.sightings import MAX_SOURCES, Sightings
 from collector.spool import Backlog
 
 TCP = ListenerSettings.model_validate({"name": "tcp", "transport": "tcp", "port": 0})
@@ -27,12 +28,25 @@ def test_a_listener_that_does_not_listen_is_told_with_its_settings():
 def test_an_intake_is_told_with_what_became_of_its_messages():
     stats = IntakeStats("edr", ok=4, pipeline_error=1)
     stats.parse_errors["not_json"] += 1
-    assert intake_status(stats) == {
+    sightings = Sightings()
+    sightings.saw("edr", "192.0.2.1", 1_767_323_045.5)
+    assert intake_status(stats, sightings) == {
         "name": "edr",
         "events": {"ok": 4, "pipeline_error": 1},
         "parse_errors": {"not_json": 1},
         "repaired": {},
+        "last_seen": [{"source": "192.0.2.1", "at": "2026-01-02T03:04:05+00:00"}],
     }
+
+
+def test_of_many_sources_the_latest_are_told():
+    """All of them are in the metrics."""
+    sightings = Sightings()
+    for number in range(MAX_SOURCES):
+        sightings.saw("edr", str(number), float(number))
+    last_seen = intake_status(IntakeStats("edr"), sightings)["last_seen"]
+    assert len(last_seen) == SHOWN_SOURCES
+    assert last_seen[0]["source"] == str(MAX_SOURCES - 1)
 
 
 def test_a_sink_is_told_with_its_problem_and_what_waits_for_it():

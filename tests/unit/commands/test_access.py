@@ -1,10 +1,12 @@
 """What commands need of the spool."""
 
+import json
 import threading
 
 import pytest
 import typer
 
+from collector import logs
 from collector.commands import access
 from collector.spool import files, requests
 from collector.spool.store import VERSION
@@ -133,3 +135,28 @@ def test_who_does_not_want_to_wait_leaves_the_request_behind(place, capsys, monk
         access.answered(place.spool, number, "purging", 3)
     assert error.value.exit_code == 1
     assert f"request {number} stays in the spool" in capsys.readouterr().err
+
+
+def test_what_a_command_does_itself_is_audited(capsys):
+    """Its beginning with the user, its end with what came of it."""
+    with access.audited("purge", arguments={"sink": "siem"}) as result:
+        result["purged"] = {"refused": 2}
+    begun, done = map(json.loads, capsys.readouterr().err.splitlines())
+    assert (begun["action"], begun["actor"], begun["state"]) == ("purge", logs.user(), "begun")
+    assert begun["arguments"] == {"sink": "siem"}
+    assert (done["action"], done["actor"], done["state"]) == ("purge", logs.user(), "done")
+    assert done["result"] == {"purged": {"refused": 2}}
+
+
+def test_a_command_that_ends_early_is_audited_as_failed(capsys):
+    """With what it had done until then."""
+
+    def end_early():
+        with access.audited("bury") as result:
+            result["buried"] = 1
+            raise typer.Exit(1)
+
+    with pytest.raises(typer.Exit):
+        end_early()
+    end = json.loads(capsys.readouterr().err.splitlines()[-1])
+    assert (end["state"], end["result"]) == ("failed", {"buried": 1})

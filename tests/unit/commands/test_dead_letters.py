@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 import typer
 
+from collector import logs
 from collector.commands import access, dead_letters
 from collector.spool import files, requests
 from tests.unit.commands.conftest import KEY, batch, letter
@@ -109,8 +110,8 @@ def test_a_dry_run_does_nothing(place, arguments):
     """But say what would be done."""
     place.fill([letter()], [batch("gone")])
     before = accounts(place)
-    code, output, _ = place.call("dead-letters", *arguments, "--dry-run")
-    assert code == 0
+    code, output, errors = place.call("dead-letters", *arguments, "--dry-run")
+    assert (code, errors) == (0, "")
     assert output in {
         "1 dead letters (1 unknown_intake) to be replayed\n",
         "1 dead letters (1 unknown_intake) to be purged\n",
@@ -128,6 +129,24 @@ def test_purge_without_a_daemon_is_done_at_once(place):
     assert accounts(place) == (3, 0, {"refused": 1}, {"dead_letter_purged": 2})
     code, output, _ = place.call("dead-letters", "purge", "3")
     assert (code, output) == (0, "1 dead letters purged\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "asked", "result"),
+    [
+        (("purge", "1"), {"numbers": [1], "last": 2}, {"purged": {"unknown_intake": 1}}),
+        (("bury", "--sink", "gone"), {"sink": "gone"}, {"buried": 2}),
+    ],
+)
+def test_what_is_done_without_a_daemon_is_audited(place, arguments, asked, result):
+    """On stderr of the command: there is no log of a daemon that it could be in."""
+    place.fill([letter(), letter("refused")], [batch("gone")])
+    _, _, errors = place.call("dead-letters", *arguments)
+    begun, done = (json.loads(line) for line in errors.splitlines() if line.startswith("{"))
+    assert (begun["state"], done["state"]) == ("begun", "done")
+    assert {begun["action"], done["action"]} == {arguments[0]}
+    assert {begun["actor"], done["actor"]} == {logs.user()}
+    assert (begun["arguments"], done["result"]) == (asked, result)
 
 
 def test_purging_everything_has_to_be_meant(place):

@@ -1,0 +1,114 @@
+"""Intakes as settings ask for them: what reads their messages, and where the events go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from collector.events import filters
+from collector.events.constant_fields import adder
+from collector.events.envelope import finisher
+from collector.parsers import build
+from collector.pipeline import Intake, Outlet
+from collector.ratelimit import TokenBucket
+from collector.routing import KeySlot, Router
+from collector.settings.problems import ConfigError, Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from collector.config import Config, IntakeSettings
+    from collector.deliveries import Deliveries
+    from collector.drift import DriftWatch
+    from collector.metrics import Stats
+    from collector.syslog.message import KeyName
+
+Keys = dict[str, tuple[str, ...]]
+"""The keys of each intake, in the order of its settings, in plain text."""
+
+
+def read_keys(config: Config) -> Keys:
+    """Return the keys of all intakes, files read again.
+
+    Raises:
+        SecretFileError: a file holds no usable key now.
+        ConfigError: a file holds the key of another intake now.
+    """
+    keys = {intake.name: intake.read_keys() for intake in config.intakes}
+    owners: dict[str, str] = {}
+    for name, of_intake in keys.items():
+        for key in of_intake:
+            owner = owners.setdefault(key, name)
+            if owner != name:
+                what = f"the same key as that of intakes[{owner}]; accepted: a key used once"
+                raise ConfigError("files", [Problem(f"intakes[{name}].key_file", what)])
+    return keys
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeMaker:
+    """Makes the intakes of a daemon.
+
+    Attributes:
+        config: the settings.
+        deliveries: lead to the sinks.
+        stats: counters of the process.
+        watches: what looks for what is new, by intake.
+        key_name: where in the structured data a key stands.
+    """
+
+    config: Config
+    deliveries: Deliveries
+    stats: Stats
+    watches: Mapping[str, DriftWatch]
+    key_name: KeyName
+
+    def router(self, keys: Keys) -> Router:
+        """Return what finds the intakes of messages, by their keys and without."""
+        config = self.config
+        secrets = [key for of_intake in keys.values() for key in of_intake]
+        intakes = {item.name: self._intake(item, secrets) for item in config.intakes}
+        return Router(
+            intakes.values(),
+            keys={
+                key: KeySlot(intakes[name], slot)
+                for name, of_intake in keys.items()
+                for slot, key in enumerate(of_intake)
+            },
+            bound={
+                listener.name: intakes[listener.intake]
+                for listener in config.listeners
+                if listener.intake is not None
+            },
+            sources=[
+                (network, intakes[item.name]) for item in config.intakes for network in item.sources
+            ],
+        )
+
+    def _intake(self, settings: IntakeSettings, keys: Collection[str]) -> Intake:
+        """Make an intake; `keys` are those of all intakes, which none of them shows."""
+        sinks = self.config.sinks_of(settings)
+        outlets = tuple(self._outlet(sink.name, settings) for sink in sinks)
+        rate = settings.max_rate
+        return Intake(
+            settings.name,
+            build(settings.parser, settings.profile),
+            outlets,
+            self.stats.intakes[settings.name],
+            self.watches[settings.name],
+            finish=finisher(
+                settings.envelope,
+                key_name=self.key_name,
+                keys=keys,
+                timestamp_fallback=settings.timestamp_fallback,
+                add_fields=adder(settings.fields),
+            ),
+            select=filters.selector(settings.drop, zip(sinks, outlets, strict=True)),
+            limit=None if rate is None else TokenBucket(rate.events_per_second),
+            keep_excess=rate is not None and rate.when_over == "dead_letter",
+            keep_unparsed=settings.on_parse_error == "dead_letter",
+        )
+
+    def _outlet(self, sink: str, settings: IntakeSettings) -> Outlet:
+        document_of = self.deliveries.form(sink).document_of(settings)
+        return Outlet(settings.name, self.deliveries.batcher(sink, settings.name), document_of)
