@@ -29,7 +29,8 @@ ENV PATH=/opt/collector/bin:$PATH \
 USER collector
 WORKDIR /var/lib/collector
 VOLUME /var/lib/collector
-EXPOSE 5514/udp 5514/tcp 5515/tcp 5516/tcp 9514/tcp
+# 6514 for TLS and 2514 for RELP, where a configuration of one's own has them.
+EXPOSE 5514/udp 5514/tcp 5515/tcp 5516/tcp 6514/tcp 2514/tcp 9514/tcp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:9514/readyz', timeout=2)"]
 STOPSIGNAL SIGTERM
