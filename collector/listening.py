@@ -133,6 +133,7 @@ class Listening:
         self._inherited = inherited
         self._listeners: dict[Place, Listener] = {}
         self._leaving: list[Listener] = []
+        self._settling = asyncio.Lock()
         self._lent: set[socket.socket] = set()  # whose paths are not ours to remove
 
     def addresses(self) -> dict[str, tuple[str, int] | str]:
@@ -268,15 +269,19 @@ class Listening:
         return lambda listener, peer: SyslogConnection(listener, peer, pipeline)
 
     async def settle(self) -> None:
-        """Wind down the listeners that are no longer asked for."""
-        leaving, self._leaving = self._leaving, []
-        await self._stop(leaving)
-        for listener in leaving:
-            log.info("no longer listening", listener=listener.settings.name)
+        """Wind down the listeners that are no longer asked for.
+
+        Where that is under way already, it is waited for.
+        """
+        async with self._settling:
+            leaving, self._leaving = self._leaving, []
+            await self._stop(leaving)
+            for listener in leaving:
+                log.info("no longer listening", listener=listener.settings.name)
 
     async def stop(self) -> None:
-        """Take in what was sent, and close every listener."""
-        await self._stop([*self._listeners.values(), *self._leaving])
+        """Take in what was sent, also by those who are about to leave, and close every listener."""
+        await asyncio.gather(self._stop([*self._listeners.values()]), self.settle())
         self._listeners.clear()
 
     async def _stop(self, listeners: Iterable[Listener]) -> None:

@@ -124,7 +124,9 @@ class DatagramListener:
             self._loop.add_reader(self.socket, self._receive)
 
     async def stop(self) -> None:
-        """Take what the kernel still holds, then close."""
+        """Take what the kernel still holds, then close; do nothing if that has been done."""
+        if self.socket.fileno() < 0:
+            return
         self._stopping = True
         self._loop.remove_reader(self.socket)
         end = self._loop.time() + DRAIN_SECONDS

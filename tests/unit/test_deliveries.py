@@ -12,6 +12,7 @@ from aiohttp import web
 
 from collector.certificates import TlsError
 from collector.deliveries import Deliveries
+from collector.durability import Durability
 from collector.ledger import Ledger
 from collector.metrics import Stats
 from collector.settings.secret_files import SecretFileError
@@ -24,6 +25,7 @@ from tests.http_server import HttpServer
 from tests.making import arrival_of, entry_of, event_of, intake_of, sink_of
 
 MIB = 1024 * 1024
+ROOMY = {"max_events": 1000, "max_wait": "1m"}
 
 
 def settings_of(server, **settings):
@@ -295,6 +297,57 @@ async def test_batches_are_made_as_the_plan_says_from_the_moment_it_is_adopted(r
     assert numbers(server) == [1, 2, 3, 4]
     codings = [headers["Content-Encoding"] for headers in server.headers[requests:]]
     assert set(codings) == {"gzip"}
+
+
+async def test_what_connections_that_end_still_bring_is_in_the_batches_that_are_closed(
+    room, server
+):
+    """It goes to the batchers of an earlier plan, of which there may be several."""
+    waiting = settings_of(server, batch=ROOMY)
+    former = []
+    for number in range(3):
+        room.adopt(waiting)
+        former.append(room.deliveries.batcher("siem", "edr"))
+        room.add(number)
+    bring(room, former, 3)
+    assert room.ledger.in_memory >= 3
+    room.deliveries.flush()
+    await room.until(lambda: room.ledger.in_memory == 0)
+    await room.deliveries.settle()
+    await room.emptied()
+    assert sorted(numbers(server)) == list(range(6))
+
+
+async def test_what_they_brought_last_waits_for_nobody_to_fill_its_batch(room, server):
+    """When their plan is forgotten, nobody adds to it any more."""
+    waiting = settings_of(server, batch=ROOMY)
+    await room.change(waiting)
+    former = room.deliveries.batcher("siem", "edr")
+    await room.change(waiting)
+    bring(room, [former], 0)
+    room.deliveries.forget_former()
+    await room.until(lambda: numbers(server) == [0])
+
+
+async def test_who_waits_until_messages_are_safe_waits_for_those_batches_too(room, server):
+    """Else a RELP client would be told to forget what is in memory alone."""
+    waiting = settings_of(server, batch=ROOMY)
+    room.adopt(waiting)
+    former = room.deliveries.batcher("siem", "edr")
+    room.adopt(waiting)
+    bring(room, [former], 0)
+    in_memory = []
+    durability = Durability(room.spool, room.deliveries.flush, asyncio.get_running_loop())
+    durability.when_safe(lambda: in_memory.append(room.ledger.in_memory))
+    await room.until(lambda: in_memory)
+    assert in_memory == [0]
+
+
+def bring(room, batchers, first):
+    """Add an event to each of these, whatever was adopted since."""
+    for number, batcher in enumerate(batchers, first):
+        room.ledger.received += 1
+        batcher.add(b'{"n":%d}' % number, arrival_of(entry_of(number)), "edr")
 
 
 async def test_a_sink_with_one_intake_in_a_request_has_a_batcher_for_each(room, server):

@@ -285,6 +285,40 @@ async def test_a_listener_that_is_gone_has_taken_in_what_was_sent(port):
             free.bind(("127.0.0.1", port))
 
 
+async def test_a_stop_waits_for_listeners_that_are_about_to_leave(port):
+    """What they still take in would come too late else; they have been stopped once then."""
+    async with world_of(f"{TCP}, port: {port}") as world:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"1 a")
+        await world.received(1)
+        world.adopt(await world.plan(f"name: other, {TCP}, port: 0"))
+        with structlog.testing.capture_logs() as lines:
+            settling = asyncio.create_task(world.listening.settle())
+            await asyncio.sleep(0)
+            writer.write(b"1 b")
+            await world.listening.stop()
+            assert settling.done()
+        assert world.stats.listeners["l"].connections == 0
+        assert world.pipeline.frames == [b"a", b"b"]
+        assert [line["event"] for line in lines] == ["no longer listening"]
+        writer.close()
+
+
+async def test_a_stop_that_was_broken_off_can_be_repeated(port):
+    """Some listeners are closed by then, others still read."""
+    async with world_of(f"{TCP}, port: {port}", f"name: u, {UDP}, port: {port}") as world:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"1 a")
+        await world.received(1)
+        stopping = asyncio.create_task(world.listening.stop())
+        await asyncio.sleep(0.02)
+        stopping.cancel()
+        await asyncio.wait([stopping])
+        await world.listening.stop()
+        assert world.stats.listeners["l"].connections == 0
+        writer.close()
+
+
 async def test_a_listener_that_is_gone_no_longer_follows_the_gate(port):
     """Its socket is closed."""
     async with world_of(f"{TCP}, port: {port}", f"name: u, {UDP}, port: {port}") as world:

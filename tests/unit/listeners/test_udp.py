@@ -162,6 +162,16 @@ async def test_stopping_takes_what_the_kernel_still_holds(receiving, pipeline):
     assert len(pipeline.fed) == count
 
 
+async def test_one_that_has_stopped_can_be_stopped_again(receiving, stats):
+    """As when a stop is hurried whose other listeners still read; what is known of it stays."""
+    async with receiving() as (listener, sender):
+        sender.send(b"x")
+        await listener.stop()
+        dropped = stats.kernel_drops()
+        await listener.stop()
+        assert stats.kernel_drops() == dropped == 0
+
+
 async def test_what_the_kernel_drops_is_counted(receiving, stats):
     """Also after the socket is closed; a listener that never started knows nothing."""
     assert stats.kernel_drops() is None
