@@ -1,8 +1,6 @@
 """The documented samples, sent by real syslog programs, arrive at an HTTP sink as documented."""
 
 import asyncio
-import os
-import shutil
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,20 +8,12 @@ import pytest
 from collector import samples
 from tests.daemon import Daemon
 from tests.fake_sink import FakeSink
+from tests.peers import require, run
+from tests.rsyslog import Rsyslog, forward
 from tests.support import assert_contains, expected_event
 
 KEYS = {"cybereason": "c1be-key-of-the-test", "harfanglab": "4a4f-key-of-the-test"}
 SAMPLES = samples.load("cybereason") + samples.load("harfanglab")
-
-
-def require(program):
-    """Skip without the program, unless it must be there."""
-    path = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
-    if path is None:
-        if os.environ.get("COLLECTOR_TEST_REQUIRE_PEERS"):
-            pytest.fail(f"{program} is not installed")
-        pytest.skip(f"{program} is not installed")
-    return path
 
 
 @asynccontextmanager
@@ -71,11 +61,6 @@ async def assert_arrived(sink, daemon, sent, *, trimmed=False):
     assert ledger["rejected"] == {}
 
 
-async def run(*command):
-    process = await asyncio.create_subprocess_exec(*command)
-    assert await process.wait() == 0
-
-
 @pytest.mark.parametrize(
     ("listener", "options"), [("udp", ["--udp"]), ("tcp", ["--tcp", "--octet-count"])]
 )
@@ -105,76 +90,15 @@ async def test_logger_delivers_every_sample(tmp_path, listener, options):
         await assert_arrived(sink, daemon, SAMPLES, trimmed=listener == "udp")
 
 
-RSYSLOG = """
-global(
-  workDirectory="{directory}"
-  parser.escapeControlCharactersOnReceive="off"
-  maxMessageSize="64k"
-)
-module(load="imtcp")
-{inputs}
-"""
-# The template of the Sekoia.io forwarder.
-RSYSLOG_INPUT = """
-template(name="{vendor}" type="list") {{
-  constant(value="<") property(name="pri") constant(value=">1 ")
-  property(name="timestamp" dateFormat="rfc3339") constant(value=" ")
-  property(name="hostname") constant(value=" ")
-  property(name="app-name") constant(value=" ")
-  property(name="procid")
-  constant(value=" LOG [SEKOIA@53288 intake_key=\\"{key}\\"] ")
-  property(name="msg")
-  constant(value="{end}")
-}}
-input(
-  type="imtcp" address="127.0.0.1" port="0" listenPortFileName="{directory}/{vendor}.port"
-  ruleset="{vendor}"
-)
-ruleset(name="{vendor}") {{
-  action(
-    type="omfwd" protocol="tcp" target="{host}" port="{port}" TCP_Framing="{framing}"
-    template="{vendor}"
-  )
-}}
-"""
-
-
-@asynccontextmanager
-async def forwarding(directory, address, framing):
-    """Run rsyslog as a forwarder that adds the key of each vendor; yield its port per vendor."""
-    rsyslogd = require("rsyslogd")
-    host, port = address
-    inputs = "".join(
-        RSYSLOG_INPUT.format(
-            vendor=vendor,
-            key=key,
-            directory=directory,
-            host=host,
-            port=port,
-            framing=framing,
-            end="\\n" if framing == "traditional" else "",
-        )
-        for vendor, key in KEYS.items()
-    )
-    config = directory / "rsyslog.conf"
-    config.write_text(RSYSLOG.format(directory=directory, inputs=inputs))
-    process = await asyncio.create_subprocess_exec(
-        rsyslogd, "-n", "-f", str(config), "-i", str(directory / "rsyslog.pid")
-    )
-    try:
-        files = [directory / f"{vendor}.port" for vendor in KEYS]
-        async with asyncio.timeout(30):
-            while not all(file.exists() and file.read_text() for file in files):
-                assert process.returncode is None
-                await asyncio.sleep(0.02)
-        yield {file.stem: int(file.read_text()) for file in files}
-    finally:
-        process.terminate()
-        await process.wait()
+def forwarding(directory, address, framing):
+    """Return rsyslog as a forwarder that adds the key of each vendor."""
+    action = forward("omfwd", address, {"TCP_Framing": framing})
+    end = "\\n" if framing == "traditional" else ""
+    return Rsyslog(directory / "rsyslog", dict.fromkeys(KEYS, action), KEYS, end=end)
 
 
 async def send_counted(port, *messages):
-    """Send octet-counted messages to rsyslog."""
+    """Send octet-counted messages to a port."""
     _, writer = await asyncio.open_connection("127.0.0.1", port)
     for message in messages:
         octets = message.encode()
@@ -192,12 +116,12 @@ async def test_rsyslog_delivers_every_sample_with_the_key_it_adds(tmp_path, fram
     ]
     async with (
         collecting(tmp_path) as (daemon, sink),
-        forwarding(tmp_path, daemon.address("tcp"), framing) as ports,
+        forwarding(tmp_path, daemon.address("tcp"), framing) as rsyslog,
     ):
-        for vendor, port in ports.items():
-            await send_counted(
-                port,
-                *(
+        for vendor in KEYS:
+            await rsyslog.send(
+                vendor,
+                (
                     f"<134>1 2026-01-02T03:04:05.678Z edr {vendor} - - - {sample.raw}"
                     for sample in sent
                     if sample.vendor == vendor
@@ -211,9 +135,9 @@ async def test_cef_whose_prefix_a_relay_took_for_the_tag_is_cef_all_the_same(tmp
     sent = samples.load("cybereason")
     async with (
         collecting(tmp_path) as (daemon, sink),
-        forwarding(tmp_path, daemon.address("tcp"), "octet-counted") as ports,
+        forwarding(tmp_path, daemon.address("tcp"), "octet-counted") as rsyslog,
     ):
-        await send_counted(ports["cybereason"], *(sample.raw for sample in sent))
+        await rsyslog.send("cybereason", (sample.raw for sample in sent))
         await sink.wait_until(lambda: len(sink.events) >= len(sent))
         found = {event["event"]["code"]: event for event in sink.events}
         assert len(found) == len(sink.events) == len(sent)
