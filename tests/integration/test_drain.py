@@ -1,9 +1,11 @@
 """Delivering what waits without listening: the last events of a machine that is to go."""
 
 import asyncio
+import json
 import signal
 import sys
 
+from collector.logs import user
 from tests.daemon import Daemon
 from tests.fake_sink import FakeSink
 
@@ -39,6 +41,14 @@ async def start_drain(directory):
     )
 
 
+def audited(log):
+    """Return the lines of a drain that are for the audit, which say who asked for it."""
+    lines = [json.loads(line) for line in log.splitlines() if line.startswith(b"{")]
+    found = [line for line in lines if line.get("action") == "drain"]
+    assert {line["actor"] for line in found} == {user()}
+    return found
+
+
 async def test_what_waits_is_delivered_in_order_and_the_command_ends(tmp_path):
     async with FakeSink() as sink:
         await leave_behind(tmp_path, sink, 500)
@@ -47,6 +57,8 @@ async def test_what_waits_is_delivered_in_order_and_the_command_ends(tmp_path):
         assert drain.returncode == 0, log
         assert [event["message"] for event in sink.events] == [str(n) for n in range(500)]
         assert b"listening" not in log.replace(b"admin server listening", b"")
+        assert [line["state"] for line in audited(log)] == ["begun", "done"]
+        assert audited(log)[1]["result"] == {"waited": 500, "waiting": 0}
 
 
 async def test_a_drain_that_is_interrupted_leaves_the_rest_where_it_is(tmp_path):
@@ -58,8 +70,10 @@ async def test_a_drain_that_is_interrupted_leaves_the_rest_where_it_is(tmp_path)
         drain = await start_drain(tmp_path)
         await sink.wait_until(lambda: len(sink.requests) > before + 1)
         drain.send_signal(signal.SIGTERM)
-        await drain.communicate()
+        _, log = await drain.communicate()
         assert drain.returncode == 1
+        assert [line["state"] for line in audited(log)] == ["begun", "failed"]
+        assert audited(log)[1]["result"] == {"waited": 50, "waiting": 50}
         sink.answer = lambda _: 200
         again = await start_drain(tmp_path)
         await again.communicate()

@@ -320,7 +320,7 @@ async def test_stopping_delivers_what_is_there(tmp_path):
         await send(daemon.address("tcp"), counted(*(syslog(str(n)) for n in range(500))))
         assert await daemon.stop() == 0
         assert [event["message"] for event in sink.events] == [str(n) for n in range(500)]
-        stopped = daemon.lines[-1]
+        stopped = daemon.farewell
         assert (stopped["event"], stopped["level"]) == ("stopped", "info")
         assert (stopped["received"], stopped["delivered"]) == (500, 500)
 
@@ -332,7 +332,7 @@ async def test_what_cannot_be_delivered_within_the_grace_period_is_named(tmp_pat
         await send(daemon.address("tcp"), counted(*(syslog(str(n)) for n in range(7))))
         await daemon.ledger_when(lambda ledger: ledger["spooled"] == 7)
         assert await daemon.stop() == 0
-        stopped = daemon.lines[-1]
+        stopped = daemon.farewell
         assert stopped["level"] == "error"
         assert stopped["dropped"] == {"shutdown": 7}
 
@@ -348,8 +348,8 @@ async def test_a_second_signal_ends_at_once(tmp_path, max_wait):
         daemon.process.terminate()
         await daemon.logged("stopping")
         assert await daemon.stop() == 1
-        assert daemon.lines[-1]["dropped"] == {"shutdown": 1}
-        assert daemon.lines[-1]["level"] == "error"
+        assert daemon.farewell["dropped"] == {"shutdown": 1}
+        assert daemon.farewell["level"] == "error"
 
 
 async def test_stopping_with_a_full_spool_delivers_once_the_sink_accepts(tmp_path):
@@ -369,8 +369,8 @@ async def test_stopping_with_a_full_spool_delivers_once_the_sink_accepts(tmp_pat
         await daemon.logged("stopping")
         sink.answer = lambda _: 200
         assert await daemon.ended() == 0
-        assert daemon.lines[-1]["event"] == "stopped"
-        assert daemon.lines[-1]["delivered"] == 120
+        assert daemon.farewell["event"] == "stopped"
+        assert daemon.farewell["delivered"] == 120
         assert [event["message"] for event in sink.events].count("udp") == 20
 
 

@@ -4,8 +4,9 @@ import asyncio
 import signal
 import socket
 import ssl
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
+from itertools import count, islice
 from pathlib import Path
 
 import pytest
@@ -453,6 +454,111 @@ async def test_a_reload_while_a_sink_is_down_loses_nothing(tmp_path):
         assert numbers_of(station) == list(range(500))
 
 
+# Connections that a change ends, and what they bring until they do.
+
+BOUND = {"intake": "any"}
+ROOMY = {"batch": {"max_wait": "1m", "max_events": 100_000, "max_bytes": "8MiB"}}
+
+
+class Pump:
+    """Sends numbered messages without a key over a connection until it breaks.
+
+    Attributes:
+        sent: how many went, or are about to.
+    """
+
+    def __init__(self, address):
+        self._address = address
+        self.sent = 0
+        self.is_told = asyncio.Event()
+
+    async def run(self):
+        """Send; tell when the daemon has let us see that it ends the connection."""
+        reader, writer = await asyncio.open_connection(*self._address)
+        looking = asyncio.create_task(reader.read())
+        looking.add_done_callback(lambda _: self.is_told.set())
+        with suppress(ConnectionError):
+            while True:
+                text = b"<134>%d" % self.sent
+                self.sent += 1
+                writer.write(b"%d %b" % (len(text), text))
+                await writer.drain()
+                await asyncio.sleep(0.001)
+        writer.close()
+        await asyncio.wait([looking])
+        assert looking.exception() is None or isinstance(looking.exception(), ConnectionError)
+
+
+@pytest.mark.parametrize("is_replaced", [False, True], ids=["gone", "another protocol"])
+async def test_what_connections_bring_that_a_reload_ends_is_delivered_at_once(
+    tmp_path, is_replaced
+):
+    """It does not wait for its batch to be full or old: nobody else adds to it."""
+    ending = {**TCP, **BOUND, "name": "ending", "port": free_port()}
+    later = [{**ending, "transport": "relp"}] if is_replaced else []
+    async with Station(tmp_path, sink=ROOMY) as station:
+        async with station.daemon(listeners=[TCP, ending]) as daemon:
+            pump = Pump(("127.0.0.1", ending["port"]))
+            pumping = asyncio.create_task(pump.run())
+            await daemon.ledger_when(lambda ledger: ledger["in_memory"] > 10)
+            assert (await daemon.reload(station.config(listeners=[TCP, *later])))[0] == 200
+            await pumping
+            ledger = await daemon.ledger_when(
+                lambda ledger: not ledger["in_memory"] and not ledger["spooled"]
+            )
+            assert ledger["dead_lettered"] == {}
+        assert station.numbers == list(range(ledger["received"]))
+
+
+async def test_what_they_bring_until_the_daemon_stops_is_on_disk(tmp_path):
+    """A stop that comes before they have ended waits for them, and leaves nothing in memory."""
+    ending = {**TCP, **BOUND, "name": "ending", "port": free_port()}
+    async with Station(tmp_path, sink=ROOMY) as station:
+        station.go_away()
+        async with station.daemon(listeners=[TCP, ending]) as daemon:
+            pump = Pump(("127.0.0.1", ending["port"]))
+            pumping = asyncio.create_task(pump.run())
+            await daemon.ledger_when(lambda ledger: ledger["in_memory"] > 10)
+            daemon.configure(station.config(listeners=[TCP]))
+            daemon.process.send_signal(signal.SIGHUP)
+            await pump.is_told.wait()
+            assert await daemon.stop() == 0
+            await pumping
+        stopped = daemon.lines[-2]
+        assert (stopped["event"], daemon.lines[-1]["action"]) == ("stopped", "stop")
+        assert stopped["spooled"] == stopped["received"] > 10
+        assert stopped["in_memory"] == 0
+        assert not [line for line in daemon.lines if line["level"] == "error"]
+
+
+@pytest.mark.parametrize("is_gone", [True, False], ids=["gone", "no longer allowed"])
+async def test_what_is_answered_over_relp_while_a_reload_ends_it_is_safe(tmp_path, is_gone):
+    """Whoever was told so may forget the message, though the daemon is killed then."""
+    ending = {**TCP, **BOUND, "name": "ending", "transport": "relp"}
+    later = [TCP] if is_gone else [TCP, {**ending, "allowed_sources": ["192.0.2.0/24"]}]
+    async with Station(tmp_path, sink=ROOMY) as station:
+        async with station.daemon(listeners=[TCP, ending]) as daemon:
+            async with RelpSender(daemon.address("ending")) as sender:
+                sending = asyncio.create_task(keep_asking(sender))
+                await daemon.ledger_when(lambda ledger: ledger["received"] > 100)
+                assert (await daemon.reload(station.config(listeners=later)))[0] == 200
+                await sending
+            daemon.process.kill()
+            await daemon.ended()
+        async with station.daemon(listeners=[TCP]) as daemon:
+            await daemon.ledger_when(lambda ledger: not ledger["spooled"])
+        assert sender.client.accepted > 100
+        assert set(station.numbers) >= set(range(sender.client.accepted))
+
+
+async def keep_asking(sender):
+    """Send numbered messages, each batch when the one before is answered, until told to leave."""
+    numbers = count()
+    with suppress(ConnectionError):
+        while True:
+            await sender.send(b"<134>%d" % number for number in islice(numbers, 20))
+
+
 # What cannot be, or not yet.
 
 
@@ -583,6 +689,80 @@ async def test_while_the_daemon_stops_nothing_is_reloaded(tmp_path):
         assert await daemon.ended() == 0
         assert not [line for line in daemon.lines if line.get("listener") == "late"]
         assert station.numbers == [0]
+
+
+BROKEN_AT_A_RELOAD = """
+from itertools import count
+from collector import cli
+from collector.intakes import IntakeMaker
+
+calls, router = count(), IntakeMaker.router
+
+def broken(self, keys):
+    if next(calls):
+        raise RuntimeError("broken on purpose")
+    return router(self, keys)
+
+IntakeMaker.router = broken
+cli.main()
+"""
+
+PATIENT = "from collector import cli, deliveries; deliveries.RETIREMENT_SECONDS = 1e6; cli.main()"
+
+
+class Altered(Daemon):
+    """A daemon that is not quite as it should be: it is started by a program of the test."""
+
+    def __init__(self, directory, settings, program):
+        super().__init__(directory, settings)
+        self._program = program
+
+    async def _start(self, *command):
+        interpreter, _, _, *arguments = command
+        return await super()._start(interpreter, "-c", self._program, *arguments)
+
+
+async def test_a_reload_that_breaks_half_way_ends_the_daemon(tmp_path):
+    """It would go on partly by the new settings, and might say of messages that they are safe."""
+    async with (
+        Station(tmp_path) as station,
+        Altered(tmp_path, station.config(), BROKEN_AT_A_RELOAD) as daemon,
+    ):
+        async with connected(daemon.address("tcp")) as send:
+            await send(syslog("0"))
+            await received(daemon, 1)
+            daemon.process.send_signal(signal.SIGHUP)
+            assert await daemon.ended() == 1
+        events = [line["event"] for line in daemon.lines]
+        assert "settings taken over in part only, please report it" in events
+        stopped = next(line for line in daemon.lines if line["event"] == "stopped")
+        assert (stopped["delivered"], stopped["in_memory"]) == (1, 0)
+        assert station.numbers == [0]
+
+
+async def test_a_stop_does_not_wait_for_a_reload_that_waits_for_a_sink(tmp_path):
+    """One whose requests are never answered; what it did not get stays on disk."""
+    never = asyncio.Event()
+    async with Station(tmp_path, sink={"timeout": "10m"}) as station:
+
+        async def answer(_):
+            await never.wait()
+            return 200
+
+        station.answer = answer
+        async with Altered(tmp_path, station.config(), PATIENT) as daemon:
+            async with connected(daemon.address("tcp")) as send:
+                await send(syslog("0"))
+                await station.wait_until(lambda: station.requests)
+            added = {**TCP, "name": "added"}
+            daemon.configure(station.config(sink={"timeout": "9m"}, listeners=[TCP, added]))
+            daemon.process.send_signal(signal.SIGHUP)
+            await daemon.logged("listening", listener="added")
+            assert await daemon.stop() == 0
+        never.set()
+        stopped = next(line for line in daemon.lines if line["event"] == "stopped")
+        assert (stopped["spooled"], stopped["in_memory"]) == (1, 0)
+        assert not [line for line in daemon.lines if line["level"] == "error"]
 
 
 # All of it, again and again.
