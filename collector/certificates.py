@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 # The system's authorities, some 150 certificates in one file, take a quarter of it.
 MAX_PEM_OCTETS: Final = 1024 * 1024
 
+# Long enough to get a new certificate, whoever has to sign it.
+SOON_SECONDS: Final = 14 * 86400.0
+
 _CERTIFICATE_BEGINS: Final = b"-----BEGIN CERTIFICATE-----"
 _KEY_BEGINS: Final = b"PRIVATE KEY-----"  # after BEGIN and, mostly, an algorithm
 
@@ -60,6 +63,16 @@ class Validity(NamedTuple):
         if now < self.not_before:
             return f"is not valid before {_date(self.not_before)}"
         return None
+
+    def concern(self, now: float) -> str | None:
+        """Say why peers will not accept the certificates, now or soon; None where they will.
+
+        Args:
+            now: The time, in seconds since 1970.
+        """
+        if now <= self.not_after < now + SOON_SECONDS:
+            return f"ends on {_date(self.not_after)}"
+        return self.flaw(now)
 
 
 def validity(path: Path, setting: str = "cert_file") -> Validity:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
-from collector.listeners.encryption import EXPIRES_SOON_SECONDS, Encryption
+from collector.listeners.encryption import Encryption
 from collector.listeners.relp import RelpConnection
 from collector.listeners.sockets import (
     address_of,
@@ -314,7 +314,6 @@ def _permit(before: ListenerSettings, settings: ListenerSettings) -> None:
 def _warn_of_expiry(listener: str, encryption: Encryption | None) -> None:
     if encryption is None:
         return
-    now, validity = time.time(), encryption.validity
-    flaw = validity.flaw(now) or validity.flaw(now + EXPIRES_SOON_SECONDS)
-    if flaw is not None:
-        log.warning("certificate not valid, or not for long", listener=listener, problem=flaw)
+    concern = encryption.validity.concern(time.time())
+    if concern is not None:
+        log.warning("certificate not valid, or not for long", listener=listener, problem=concern)

@@ -63,6 +63,7 @@ if TYPE_CHECKING:
 # Between two lines about files that cannot be used while they are tried again and again.
 FILES_REPORT_SECONDS = 300.0
 
+STALE = "some cannot be used now, what they held before is; the log says which"
 # Why nothing is reloaded then: it would begin to listen.
 NOT_LISTENING = "the daemon does not listen: it is stopping, or delivers what waits and no more"
 
@@ -136,6 +137,7 @@ class Service:
             registry=self._registry(),
         )
         self._stamps: dict[Path, watching.Stamp | None] = {}
+        self._is_stale = False
         self._changing = asyncio.Lock()
         self._reports = Reports(log, period=FILES_REPORT_SECONDS)
         self._tasks: list[asyncio.Task[None]] = []
@@ -166,6 +168,7 @@ class Service:
                 if sink.reason
             ),
             *self._spool.degraded(),
+            *([{"files": "secrets and certificates", "reason": STALE}] if self._is_stale else []),
             *self.stats.sightings.degraded(),
         ]
 
@@ -371,6 +374,7 @@ class Service:
         self._admin.token = prepared.token
         self._use_inbox(config)
         self._config, self._stamps = config, prepared.stamps
+        self._is_stale = False
 
     def _count_for(self, config: Config) -> None:
         """Have counters for everything that settings name."""
@@ -423,12 +427,28 @@ class Service:
             self._spool.note(sightings.NOTE, self.stats.sightings.check(time.time()))
 
     async def _look_after_files(self) -> None:
-        """Read secrets and certificates again when their files change."""
+        """Read secrets and certificates again when their files change; miss those that are gone."""
+        gone: set[Path] = set()
         while True:
             await asyncio.sleep(watching.WATCH_SECONDS)
             now = await _stamps_of(self._config)
+            missing = set(watching.missing(self._stamps, now))
             if found := watching.changed(self._stamps, now):
                 await self._read_again([str(path) for path in found])
+            elif missing & gone:  # for longer than it takes to replace a file
+                self._report_files(sorted(map(str, missing & gone)), "there is no such file")
+            elif not missing:
+                self._is_stale = False
+            gone = missing
+
+    def _report_files(self, files: list[str], problem: str) -> None:
+        self._is_stale = True
+        self._reports.error(
+            f"files {problem} {files}",
+            "files cannot be used, what they held before is",
+            files=files,
+            problem=problem,
+        )
 
     async def _look_after_memory(self) -> None:
         """Give back what connections that are gone have left."""
@@ -444,12 +464,7 @@ class Service:
             try:
                 prepared = await self._prepare(self._config, listen=True)
             except _REFUSALS as error:
-                self._reports.error(
-                    "files",
-                    "changed files cannot be used, what they held before is",
-                    files=files,
-                    problem=str(error),
-                )
+                self._report_files(files, str(error))
                 return
             if not self.ready():
                 prepared.listening.discard()

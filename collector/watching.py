@@ -34,6 +34,11 @@ def changed(before: Mapping[Path, Stamp | None], now: Mapping[Path, Stamp | None
     ]
 
 
+def missing(before: Mapping[Path, Stamp | None], now: Mapping[Path, Stamp | None]) -> list[Path]:
+    """Return the files that were there and are not."""
+    return [path for path, stamp in now.items() if stamp is None and before.get(path) is not None]
+
+
 def _stamp(path: Path) -> Stamp | None:
     try:
         found = path.stat()

@@ -9,12 +9,13 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
+import structlog
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 from prometheus_client.exposition import choose_encoder
 
 from collector.listeners.sockets import bind
-from collector.logs import LOOPBACK, TOKEN
+from collector.logs import LOOPBACK, TOKEN, Reports
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -44,6 +45,8 @@ def _without_request(record: logging.LogRecord) -> bool:
         record.exc_info = record.exc_text = None
     return True
 
+
+log = structlog.get_logger(__name__)
 
 logging.getLogger("aiohttp.server").addFilter(_without_request)
 
@@ -93,6 +96,7 @@ class AdminServer:
         self._port = port
         self.token = token
         self.inbox: Inbox | None = None
+        self._reports = Reports(log)
         self._daemon = daemon
         self._registry = registry
         self._runner = web.AppRunner(
@@ -150,6 +154,12 @@ class AdminServer:
         given = request.headers.get(hdrs.AUTHORIZATION, "").encode()
         if secrets.compare_digest(given, b"Bearer " + self.token.encode()):
             return await handler(request)
+        self._reports.warning(
+            "unauthorized",
+            "admin request without the token",
+            path=request.path,
+            peer=request.remote,
+        )
         return web.Response(
             status=401,
             text="send the token of admin.token_file as `Authorization: Bearer TOKEN`\n",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from collector.certificates import TlsError, validity
-from collector.listeners.encryption import EXPIRES_SOON_SECONDS, Encryption
+from collector.listeners.encryption import Encryption
 from collector.settings.problems import Problem
 from collector.sinks.tls import client_context
 
@@ -31,9 +31,9 @@ def warnings(config: Config, now: float) -> list[Problem]:
     found = []
     for path, file in _own_certificates(config):
         valid = validity(file)
-        flaw = valid.flaw(now) or valid.flaw(now + EXPIRES_SOON_SECONDS)
-        if flaw is not None:
-            found.append(Problem(path, f"{file} {flaw}"))
+        concern = valid.concern(now)
+        if concern is not None:
+            found.append(Problem(path, f"{file} {concern}"))
     return found
 
 

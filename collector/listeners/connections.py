@@ -41,6 +41,7 @@ class Connection(asyncio.BufferedProtocol):
     Attributes:
         peer: as above.
         origin: what the pipeline is told of the sender; replaced when settings change.
+        encrypted: its TLS, once the handshake has ended; None without.
     """
 
     def __init__(self, listener: StreamListener, peer: Address | None) -> None:
@@ -58,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
         self._is_established = False
         self._is_leaving = False
         self._was_ended = False
-        self._encrypted: ssl.SSLObject | None = None
+        self.encrypted: ssl.SSLObject | None = None
         self._closed_at: float | None = None
 
     # What protocols say of themselves.
@@ -111,15 +112,15 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._is_made = True
         self._last_read = self._loop.time()
-        self._encrypted = transport.get_extra_info("ssl_object")
-        if self._encrypted is not None:
+        self.encrypted = transport.get_extra_info("ssl_object")
+        if self.encrypted is not None:
             # uvloop decrypts no more than it is asked for, but reads as much as it may.
             limited: Any = transport
             limited.set_read_buffer_limits(high=len(self._listener.buffer))
         if self._is_leaving:  # the settings changed within the handshake, or we are stopping
             self.close()
             return
-        flaw = self._listener.flaw(self._transport)
+        flaw = self._listener.flaw(self.encrypted)
         if flaw is not None:
             self.end(NAME_NOT_ALLOWED, flaw)
             return
@@ -176,7 +177,7 @@ class Connection(asyncio.BufferedProtocol):
 
         It reads ahead of us, and lets go of that when the sender ends the connection.
         """
-        encrypted = self._encrypted
+        encrypted = self.encrypted
         with suppress(ssl.SSLError):
             while encrypted is not None and (data := encrypted.read(len(self._listener.buffer))):
                 self._listener.stats.octets += len(data)
@@ -231,7 +232,10 @@ class Connection(asyncio.BufferedProtocol):
         """Close after what was read has been passed on, and what was written sent."""
         if self._transport is not None and self._closed_at is None:
             self._closed_at = self._loop.time()
-            self._transport.close()
+            self._close(self._transport)
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        transport.close()
 
     def abort(self) -> None:
         """Close without sending what was written."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Self
 
 from collector.certificates import MAX_PEM_OCTETS, Validity, validity
 from collector.listeners import tls
@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
     from collector.config import ListenerTls
 
-# Long enough to get a new certificate, whoever has to sign it.
-EXPIRES_SOON_SECONDS: Final = 14 * 86400.0
-
 
 @dataclass(frozen=True, slots=True)
 class Encryption:
@@ -25,7 +22,7 @@ class Encryption:
 
     Attributes:
         context: speaks TLS.
-        entrance: what decides who is let in; connections do not outlive it.
+        entrance: what decides which certificates are good; connections do not outlive it.
         validity: when all certificates of the chain are valid.
         handshake_timeout: seconds.
         allowed_names: of which a sender's certificate needs one; empty for any.
@@ -47,7 +44,6 @@ class Encryption:
         authorities = settings.client_ca_file
         entrance = (
             settings.asks_for_client_cert,
-            settings.allowed_names,
             # Read first: if the file is replaced meanwhile, the next comparison finds a change.
             authorities and sha256(read_beginning(authorities, MAX_PEM_OCTETS)).digest(),
         )

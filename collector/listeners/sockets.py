@@ -14,7 +14,7 @@ import structlog
 
 # When the daemon stops, what senders had sent before they could know still gets in: reading goes on
 # until there is no more, for this long if senders go on.
-DRAIN_SECONDS = 1.0
+DRAIN_SECONDS = 2.0
 
 BACKLOG = 1024
 

@@ -186,7 +186,8 @@ class StreamListener:
         self.stats.connections += self._admission.connections
         for connection in list(self._connections):
             connection.origin = self.origin_of(connection.peer)
-            if is_same_entrance and self._admission.allows(connection.peer):
+            is_allowed = self._admission.allows(connection.peer)
+            if is_allowed and is_same_entrance and self.flaw(connection.encrypted) is None:
                 connection.follow_settings()
             else:
                 self.count_rejected(SETTINGS_CHANGED, connection.peer)
@@ -366,9 +367,12 @@ class StreamListener:
         self.count_rejected(MAX_HANDSHAKES, self._awaited.pop(opening))
         opening.cancel()
 
-    def flaw(self, transport: asyncio.Transport) -> str | None:
-        """Say why the certificate of a sender does not let it in; None if it does."""
-        encrypted: ssl.SSLObject | None = transport.get_extra_info("ssl_object")
+    def flaw(self, encrypted: ssl.SSLObject | None) -> str | None:
+        """Say why the certificate of a sender does not let it in; None if it does.
+
+        Args:
+            encrypted: its TLS; None before the handshake has ended, and without.
+        """
         if encrypted is None or self._encryption is None or not self._encryption.allowed_names:
             return None
         certificate = encrypted.getpeercert() or {}
@@ -427,8 +431,10 @@ async def _named_by_proxy(connected: socket.socket, proxy: Address) -> Address:
             source = await read_header(connected)
     except TimeoutError as error:
         raise OpeningError(PROXY_HEADER, "no header in time") from error
-    except (ProxyHeaderError, OSError) as error:
+    except ProxyHeaderError as error:
         raise OpeningError(PROXY_HEADER, str(error)) from error
+    except OSError as error:
+        raise OpeningError(PROXY_HEADER, error.strerror or type(error).__name__) from error
     return proxy if source is None else peer_address(source)
 
 

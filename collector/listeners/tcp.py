@@ -8,6 +8,8 @@ from collector.listeners.connections import Connection
 from collector.syslog.framing import Framer
 
 if TYPE_CHECKING:
+    import asyncio
+
     from collector.listeners.streams import StreamListener
     from collector.pipeline import Pipeline
     from collector.routing import Address
@@ -64,6 +66,17 @@ class SyslogConnection(Connection):
         if self._framer.incomplete is not None:
             self._pipeline.keep_incomplete(self._framer.incomplete, self.origin)
         self._report()
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        """Close; where TLS is spoken, at once.
+
+        There the orderly end takes an answer. Until it comes uvloop reads on, and throws away what
+        it reads; and most senders do not look for an end, but go on until they cannot.
+        """
+        if self.encrypted is None:
+            transport.close()
+        else:
+            transport.abort()
 
     def follow_settings(self) -> None:
         """Cut by other settings from the next frame on."""

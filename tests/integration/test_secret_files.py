@@ -142,7 +142,7 @@ async def test_a_key_that_cannot_be_used_changes_nothing_until_it_is_repaired(
             connected(daemon.address("tcp")) as (_, writer),
         ):
             replace(file, content)
-            event = "changed files cannot be used, what they held before is"
+            event = "files cannot be used, what they held before is"
             line = await daemon.logged(event)
             assert (line["level"], line["files"]) == ("error", [str(file)])
             assert problem in line["problem"]
@@ -252,7 +252,7 @@ async def test_a_certificate_is_exchanged_in_a_mounted_secret(tmp_path):
     ):
         assert (await daemon.metrics())[EXPIRY] == not_after(first)
         mount.replace(**contents(first) | {"cert": contents(second)["cert"]})
-        line = await daemon.logged("changed files cannot be used, what they held before is")
+        line = await daemon.logged("files cannot be used, what they held before is")
         assert "key_file: " in line["problem"]
         assert (await daemon.metrics())[EXPIRY] == not_after(first)
         mount.replace(**contents(second))

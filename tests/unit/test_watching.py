@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from collector.watching import changed, stamps
+from collector.watching import changed, missing, stamps
 
 
 @pytest.fixture
@@ -83,3 +83,13 @@ def test_a_file_that_was_away_has_changed_when_it_is_there(tmp_path):
 def test_a_file_that_nobody_looked_at_before_is_no_change(file):
     """It is read when settings begin to name it."""
     assert changed({}, stamps([file])) == []
+
+
+def test_a_file_that_is_gone_is_missed_once_it_was_there(tmp_path):
+    """One that never was is not."""
+    file, never = tmp_path / "secret", tmp_path / "never"
+    file.write_text("one")
+    before = stamps([file, never])
+    assert missing(before, stamps([file, never])) == []
+    file.unlink()
+    assert missing(before, stamps([file, never])) == [file]

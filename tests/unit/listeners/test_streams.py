@@ -588,25 +588,41 @@ async def test_connections_end_where_they_would_not_be_let_in_as_they_were(
         "off": (tls(), ""),
         "names": (
             tls(f", client_ca_file: {authority.ca_file}"),
-            tls(f", client_ca_file: {authority.ca_file}, allowed_names: [a.example]"),
+            tls(f", client_ca_file: {authority.ca_file}, allowed_names: [b.example]"),
         ),
         "authority": (
             tls(f", client_ca_file: {stranger.ca_file}, require_client_cert: false"),
             tls(f", client_ca_file: {authority.ca_file}, require_client_cert: false"),
         ),
     }[way]
-    shown = trusting(authority, authority.issue("a.example", name="a")) if way == "names" else None
-    secure = shown or trusting(authority)
+    first = second = trusting(authority)
+    if way == "names":
+        names = ("a.example", "b.example")
+        first, second = (trusting(authority, authority.issue(it, name=it)) for it in names)
     async with serving(before) as running:
-        reader, writer = await running.connect(**secure if before else {})
+        reader, writer = await running.connect(**first if before else {})
         writer.write(b"1 a")
         await running.pipeline.until(lambda: running.pipeline.fed)
         running.reconfigure(now)
         assert await ended(reader)
         assert running.stats.connections_rejected == {"settings_changed": 1}
-        _, writer = await running.connect(**secure if now else {})
+        _, writer = await running.connect(**second if now else {})
         writer.write(b"1 b")
         await running.pipeline.until(lambda: len(running.pipeline.fed) == 2)
+
+
+async def test_connections_outlive_a_change_of_names_that_leaves_theirs(serving, tls, authority):
+    """Who is added to those that are let in costs the others nothing."""
+    ours = f", client_ca_file: {authority.ca_file}, allowed_names: [a.example"
+    async with serving(tls(f"{ours}]")) as running:
+        shown = trusting(authority, authority.issue("a.example", name="a"))
+        _, writer = await running.connect(**shown)
+        writer.write(b"1 a")
+        await running.pipeline.until(lambda: running.pipeline.fed)
+        running.reconfigure(tls(f"{ours}, b.example]"))
+        writer.write(b"1 b")
+        await running.pipeline.until(lambda: len(running.pipeline.fed) == 2)
+    assert running.stats.connections_rejected == {}
 
 
 async def test_connections_outlive_the_certificate_they_began_with(
