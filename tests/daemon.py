@@ -74,8 +74,11 @@ class Daemon:
         """Replace the settings file as a whole; the daemon reads it at its next reload."""
         sections = {n: values | settings.get(n, {}) for n, values in self._defaults.items()}
         self._settings = {**settings, **sections}
+        text = yaml.safe_dump(self._settings)
+        if self.file.exists() and self.file.read_text() == text:
+            return  # there may be no room on the disk
         written = self.file.with_suffix(".new")
-        written.write_text(yaml.safe_dump(self._settings))
+        written.write_text(text)
         written.replace(self.file)
 
     async def reload(self, settings: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:

@@ -119,9 +119,8 @@ async def test_messages_of_an_unknown_key_reach_the_sink_once_the_key_is_known(t
             assert [event["message"] for event in place.sink.events] == [
                 f"early {n}" for n in range(250)
             ]
-            answered = await daemon.logged("request of the command line answered")
-            assert answered["command"] == "replay"
-            assert answered["replayed"] == 250
+            answered = await daemon.logged("audit", action="replay", state="done")
+            assert answered["result"]["replayed"] == 250
             assert answered["actor"].startswith("uid ")
         assert await place.listed() == {}
 
