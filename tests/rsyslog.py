@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Self
 from tests.peers import require_rsyslogd
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from tests.daemon import Daemon
+    from tests.station import Station
 
 SECONDS = 30.0
 
@@ -181,6 +184,21 @@ def forward(
         "action.resumeInterval": "1",
         **(parameters or {}),
     }
+
+
+def numbered(numbers: Iterable[int]) -> Iterator[str]:
+    """Yield messages that rsyslog takes apart and puts together again."""
+    return (f"<134>1 2026-01-02T03:04:05.678Z edr app - - - {number}" for number in numbers)
+
+
+async def assert_all_arrive(
+    station: Station, daemon: Daemon, rsyslog: Rsyslog, messages: int
+) -> None:
+    """Have so many numbered messages sent by the input `all`; each arrives once and in order."""
+    await rsyslog.send("all", numbered(range(messages)))
+    ledger = await daemon.ledger_when(lambda ledger: ledger["delivered"] >= messages)
+    assert ledger["received"] == messages
+    assert station.numbers == list(range(messages))
 
 
 def _parameters(values: Mapping[str, str]) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.certificates import Authority
-from tests.rsyslog import Rsyslog, forward
+from tests.rsyslog import Rsyslog, assert_all_arrive, forward, numbered
 from tests.station import KEY, Station
 
 MESSAGES = 2000
@@ -30,19 +30,6 @@ def forwarding(directory, daemon, tls=None, *, library="openssl"):
     return Rsyslog(directory / "rsyslog", {"all": action}, {"all": KEY}, modules=modules)
 
 
-def numbered(numbers):
-    """Yield messages that rsyslog takes apart and puts together again."""
-    return (f"<134>1 2026-01-02T03:04:05.678Z edr app - - - {number}" for number in numbers)
-
-
-async def assert_all_arrive(station, daemon, rsyslog):
-    """Have numbered messages sent; each arrives once and in order."""
-    await rsyslog.send("all", numbered(range(MESSAGES)))
-    ledger = await daemon.ledger_when(lambda ledger: ledger["delivered"] >= MESSAGES)
-    assert ledger["received"] == MESSAGES
-    assert station.numbers == list(range(MESSAGES))
-
-
 def shown(issued):
     """Return the parameters by which omrelp shows a certificate."""
     return {"tls.mycert": str(issued.cert_file), "tls.myprivkey": str(issued.key_file)}
@@ -54,7 +41,7 @@ async def test_everything_arrives_once_and_in_order(tmp_path):
         station.daemon() as daemon,
         forwarding(tmp_path, daemon) as rsyslog,
     ):
-        await assert_all_arrive(station, daemon, rsyslog)
+        await assert_all_arrive(station, daemon, rsyslog, MESSAGES)
 
 
 async def test_tls_needs_no_certificate_of_the_sender(tmp_path):
@@ -67,7 +54,7 @@ async def test_tls_needs_no_certificate_of_the_sender(tmp_path):
         station.daemon() as daemon,
         forwarding(tmp_path, daemon, {"tls.cacert": str(authority.ca_file)}) as rsyslog,
     ):
-        await assert_all_arrive(station, daemon, rsyslog)
+        await assert_all_arrive(station, daemon, rsyslog, MESSAGES)
 
 
 @pytest.mark.parametrize("library", ["gnutls", "openssl"])
@@ -89,7 +76,7 @@ async def test_tls_with_certificates_on_both_sides(tmp_path, library):
         station.daemon() as daemon,
         forwarding(tmp_path, daemon, certificates, library=library) as rsyslog,
     ):
-        await assert_all_arrive(station, daemon, rsyslog)
+        await assert_all_arrive(station, daemon, rsyslog, MESSAGES)
 
 
 @pytest.mark.parametrize("when_oversize", ["truncate", "reject"])

@@ -6,7 +6,7 @@ import pytest
 
 from tests.certificates import Authority
 from tests.peers import require, run
-from tests.rsyslog import Rsyslog, forward
+from tests.rsyslog import Rsyslog, assert_all_arrive, forward, numbered
 from tests.station import KEY, Station
 
 SENDER = "sender.example"
@@ -76,18 +76,6 @@ def forwarding(directory, daemon, driver, authority, certificate=None):
     )
 
 
-def numbered(numbers):
-    """Yield messages that rsyslog takes apart and puts together again."""
-    return (f"<134>1 2026-01-02T03:04:05.678Z edr app - - - {number}" for number in numbers)
-
-
-async def assert_all_arrive(station, daemon, rsyslog):
-    await rsyslog.send("all", numbered(range(MESSAGES)))
-    ledger = await daemon.ledger_when(lambda ledger: ledger["delivered"] >= MESSAGES)
-    assert ledger["received"] == MESSAGES
-    assert station.numbers == list(range(MESSAGES))
-
-
 async def assert_refused(daemon, reason, *problem):
     """Wait for a refusal in the log; it is counted, and nothing was received."""
     line = await daemon.logged("connection rejected", reason=reason)
@@ -112,7 +100,7 @@ async def test_a_sender_without_a_certificate_is_let_in_where_none_is_asked_for(
         listening(tmp_path, certified.plain) as (daemon, station),
         forwarding(tmp_path, daemon, driver, certified.ours) as rsyslog,
     ):
-        await assert_all_arrive(station, daemon, rsyslog)
+        await assert_all_arrive(station, daemon, rsyslog, MESSAGES)
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
@@ -123,7 +111,7 @@ async def test_a_sender_with_a_certificate_and_an_allowed_name_is_let_in(
         listening(tmp_path, certified.mutual) as (daemon, station),
         forwarding(tmp_path, daemon, driver, certified.ours, certified.sender()) as rsyslog,
     ):
-        await assert_all_arrive(station, daemon, rsyslog)
+        await assert_all_arrive(station, daemon, rsyslog, MESSAGES)
 
 
 @pytest.mark.parametrize("driver", DRIVERS)
