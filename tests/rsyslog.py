@@ -152,9 +152,20 @@ class Rsyslog:
             self._process.kill()
         await self._process.wait()
 
+    async def _connect(self, port: int) -> asyncio.StreamWriter:
+        """Connect to an input; rsyslog tells its port a moment before it listens there."""
+        async with asyncio.timeout(SECONDS):
+            while True:
+                try:
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                except ConnectionRefusedError:
+                    await asyncio.sleep(0.02)
+                else:
+                    return writer
+
     async def send(self, name: str, messages: Iterable[str]) -> None:
         """Send messages to an input, counting octets; it takes them as fast as it likes."""
-        _, writer = await asyncio.open_connection("127.0.0.1", self.ports[name])
+        writer = await self._connect(self.ports[name])
         for message in messages:
             octets = message.encode()
             writer.write(b"%d %b" % (len(octets), octets))
