@@ -152,12 +152,12 @@ class Rsyslog:
             self._process.kill()
         await self._process.wait()
 
-    async def _connect(self, port: int) -> asyncio.StreamWriter:
+    async def connect(self, name: str) -> asyncio.StreamWriter:
         """Connect to an input; rsyslog tells its port a moment before it listens there."""
         async with asyncio.timeout(SECONDS):
             while True:
                 try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    _, writer = await asyncio.open_connection("127.0.0.1", self.ports[name])
                 except ConnectionRefusedError:
                     await asyncio.sleep(0.02)
                 else:
@@ -165,7 +165,7 @@ class Rsyslog:
 
     async def send(self, name: str, messages: Iterable[str]) -> None:
         """Send messages to an input, counting octets; it takes them as fast as it likes."""
-        writer = await self._connect(self.ports[name])
+        writer = await self.connect(name)
         for message in messages:
             octets = message.encode()
             writer.write(b"%d %b" % (len(octets), octets))

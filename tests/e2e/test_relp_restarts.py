@@ -43,7 +43,7 @@ class Feed:
         await self._task
 
     async def _run(self):
-        _, writer = await asyncio.open_connection("127.0.0.1", self._rsyslog.ports["all"])
+        writer = await self._rsyslog.connect("all")
         while not self._is_over:
             for _ in range(int(PER_SECOND * EVERY_SECONDS)):
                 message = b"<134>1 2026-01-02T03:04:05.678Z edr app - - - %d" % self.sent
