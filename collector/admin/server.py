@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 import socket
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -16,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 
 from collector.listeners.sockets import bind
 from collector.logs import LOOPBACK, TOKEN, Reports
+from collector.settings.advice import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -145,7 +145,7 @@ class AdminServer:
         if request.path in OPEN_PATHS or request.path in OWN_SECRET_PATHS:
             return await handler(request)
         if self.token is None:
-            if _is_loopback(self._address[0]):
+            if is_loopback(self._address[0]):
                 return await self._on_loopback(request, handler)
             return web.Response(
                 status=403,
@@ -174,7 +174,7 @@ class AdminServer:
         """
         origin = request.headers.get(hdrs.ORIGIN)
         is_own = request.method in READING_METHODS or origin in {None, f"http://{request.host}"}
-        if is_own and _is_loopback(request.url.host):
+        if is_own and is_loopback(request.url.host or ""):
             return await handler(request)
         return web.Response(status=403, text="closed for pages of other sites\n")
 
@@ -209,13 +209,6 @@ class AdminServer:
 
     async def _show_inbox(self, request: web.Request) -> web.Response:
         return await (self.inbox.get if self.inbox else _no_inbox)(request)
-
-
-def _is_loopback(host: str | None) -> bool:
-    try:
-        return host == "localhost" or ip_address(host or "").is_loopback
-    except ValueError:
-        return False
 
 
 async def _no_inbox(_request: web.Request) -> web.Response:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from collector.routing import Address
 
 
+def may_send(settings: ListenerSettings, peer: Address | None) -> bool:
+    """Say whether a listener lets a sender send; one without an address is on this machine."""
+    networks = settings.allowed_sources
+    return not networks or peer is None or within(peer, networks)
+
+
 class Admission:
     """Keeps count of the connections of one listener, in all and per source.
 
@@ -27,8 +33,7 @@ class Admission:
 
     def allows(self, peer: Address | None) -> bool:
         """Say whether a sender may send at all; one without an address is on this machine."""
-        networks = self.settings.allowed_sources
-        return not networks or peer is None or within(peer, networks)
+        return may_send(self.settings, peer)
 
     def is_full(self) -> bool:
         """Say whether there may be no more connections."""

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING
 import structlog
 
 from collector.backpressure import Waiting
+from collector.listeners.admission import may_send
 from collector.listeners.sockets import DRAIN_SECONDS
 from collector.logs import Reports
 from collector.pipeline import Origin
-from collector.routing import peer_address, within
+from collector.routing import peer_address
 from collector.syslog.framing import CutFrame, trim_datagram
 
 if TYPE_CHECKING:
@@ -191,9 +192,8 @@ class DatagramListener:
     def _new_origin(self, host: str) -> tuple[Origin, bool]:
         """Return the origin of a peer's datagrams and whether they are let in."""
         peer = peer_address(host) if host else None
-        networks = self.settings.allowed_sources
         intake = self._router.without_key(self.settings.name, peer)
-        is_allowed = not networks or peer is None or within(peer, networks)
+        is_allowed = may_send(self.settings, peer)
         return Origin(self.stats, "" if peer is None else str(peer), intake), is_allowed
 
     def _set_receive_buffer(self) -> None:

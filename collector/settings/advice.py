@@ -87,7 +87,7 @@ def _asks_for_certificates(listener: ListenerSettings) -> bool:
 
 def _is_public(listener: ListenerSettings) -> bool:
     """Tell whether other machines may reach a listener."""
-    return listener.port is not None and not _is_loopback(listener.host)
+    return listener.port is not None and not is_loopback(listener.host)
 
 
 def on_filters(config: Config) -> Iterator[Problem]:
@@ -115,7 +115,7 @@ def on_sinks(config: Config) -> Iterator[Problem]:
     """Find sinks that others can read along with or pose as, and shares that stop other sinks."""
     for index, sink in enumerate(config.sinks):
         url = urlsplit(sink.url)
-        if sink.auth and url.scheme == "http" and not _is_loopback(url.hostname or ""):
+        if sink.auth and url.scheme == "http" and not is_loopback(url.hostname or ""):
             message = "credentials are sent over plain http; use https"
             yield Problem(f"sinks[{index}].url", message)
         if sink.tls is not None and not sink.tls.verify:
@@ -138,7 +138,8 @@ def _held_up_by(config: Config, sink: SinkSettings) -> str:
     return f"intake {' and '.join(names)}" if names else ""
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Say whether a host, a name or an address, is this machine for itself."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
