@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import blake2b
 
 TAIL_BITS = 80
+ID_OCTETS = 16
 
 
 class IdSource:

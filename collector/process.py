@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from collector import __version__, logs
+from collector import __version__, logs, memory
 from collector.loading import Loaded
 from collector.service import Service
 from collector.systemd import InheritedSockets, Notifier, inherited_sockets
@@ -28,6 +28,7 @@ PROGRESS_SECONDS = 0.5
 def run(course: Coroutine[Any, Any, int]) -> int:
     """Run `serve` or `drain` on a loop of its own; return the exit code."""
     _raise_file_limit()
+    memory.keep_for_batches()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(course)
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from collector.ledger import Ledger
+from collector.sinks.encoders import DECOMPRESS
 from collector.spool import Batch, Letter
 from collector.spool.files import DATABASE
 
@@ -64,10 +65,10 @@ def stored_accounts(directory: Path) -> dict[str, Any]:
 
 def stored_lines(directory: Path) -> list[bytes]:
     """Return the lines of all batches in a spool file, in the order of delivery to each sink."""
-    query = "SELECT body FROM batch ORDER BY sink, place, offset"
+    query = "SELECT codec, body FROM batch ORDER BY sink, place, offset"
     with _reading(directory) as connection:
-        bodies = connection.execute(query).fetchall()
-    return [line for (body,) in bodies for line in body.splitlines()]
+        found = connection.execute(query).fetchall()
+    return [line for codec, body in found for line in DECOMPRESS[codec](body).splitlines()]
 
 
 def stored_notes(directory: Path) -> dict[str, bytes]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector.settings.problems import Problem
+from collector.sinks.encoders import posted_codec
 from collector.sinks.formats import format_of
 from collector.spool import files
 from collector.spool.store import DamagedError, NewerVersionError, Store
@@ -45,7 +46,8 @@ def _warnings(config: Config, store: Store) -> Iterator[Problem]:
             )
             continue
         index, settings = sinks[sink]
-        if (form, codec) != (format_of(settings).form, settings.compression):
+        wanted = settings.compression
+        if form != format_of(settings).form or posted_codec(codec, wanted) != wanted:
             yield Problem(
                 f"sinks[{index}]",
                 f"{events} events wait in another form ({_name(form)}, {codec}), or for another "

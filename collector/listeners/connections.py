@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 # How a TLS client begins (RFC 8446, section 5.1): a handshake record of version 3.
 TLS_BEGINS: Final = b"\x16\x03"
 
+# What uvloop may read of a TLS connection and hold, encrypted, before it is asked for.
+READ_AHEAD_OCTETS: Final = 32 * 1024
+
 # For a peer to take what was written, and to answer the end of TLS.
 CLOSE_SECONDS: Final = 5.0
 
@@ -116,7 +119,7 @@ class Connection(asyncio.BufferedProtocol):
         if self.encrypted is not None:
             # uvloop decrypts no more than it is asked for, but reads as much as it may.
             limited: Any = transport
-            limited.set_read_buffer_limits(high=len(self._listener.buffer))
+            limited.set_read_buffer_limits(high=READ_AHEAD_OCTETS)
         if self._is_leaving:  # the settings changed within the handshake, or we are stopping
             self.close()
             return
@@ -129,16 +132,16 @@ class Connection(asyncio.BufferedProtocol):
             # uvloop starts reading after this call, whatever is asked within it.
             self._loop.call_soon(self._follow)
 
-    def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002 - asyncio's signature
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return where a read is to be put."""
-        return self._listener.buffer
+        return self._listener.room()
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read, then let the other connections have their turn."""
         transport = self._transport
         if transport is None or self._closed_at is not None:
             return
-        data = bytes(memoryview(self._listener.buffer)[:nbytes])
+        data = bytes(self._listener.buffer[:nbytes])
         self._listener.stats.octets += nbytes
         if not self._has_read:
             self._has_read = True

@@ -50,9 +50,14 @@ ACCEPTS_PER_WAKE: Final = 16
 # Before accepting is tried again when the process or the system is out of files or memory.
 EXHAUSTED_SECONDS: Final = 0.5
 
-# A read, after which the other connections have their turn. libuv would go on reading from one
-# socket up to 32 times, and a burst on many connections would hold up everything else for seconds.
-READ_OCTETS: Final = 32 * 1024
+# What is read from a connection before the others have their turn, and from all in a turn. libuv
+# would go on reading from one socket up to 32 times, and a burst on many connections would hold up
+# everything else for seconds. A message of 700 octets costs 1.5 µs less in a read of 256 KiB than
+# in one of 32 KiB.
+MAX_READ_OCTETS: Final = 256 * 1024
+MIN_READ_OCTETS: Final = 32 * 1024
+TURN_OCTETS: Final = 1024 * 1024
+
 MAX_SWEEP_SECONDS: Final = 1.0
 
 # At a stop, a connection is closed after DRAIN_SECONDS or once all were quiet for this long.
@@ -120,7 +125,7 @@ class StreamListener:
         self.buffers = buffers
         self.reports = Reports(log)
         self.paused = False
-        self.buffer = bytearray(READ_OCTETS)
+        self.buffer = memoryview(bytearray(MAX_READ_OCTETS))
         self.socket = bound
         self.owns_socket = True
         self._loop = asyncio.get_running_loop()
@@ -141,6 +146,11 @@ class StreamListener:
     def is_encrypted(self) -> bool:
         """Whether TLS is spoken."""
         return self._encryption is not None
+
+    def room(self) -> memoryview:
+        """Return the part of the buffer that one read may fill: less where connections are many."""
+        share = TURN_OCTETS // max(1, self._admission.connections)
+        return self.buffer[: max(MIN_READ_OCTETS, min(MAX_READ_OCTETS, share))]
 
     # Life.
 

@@ -144,26 +144,31 @@ class DatagramListener:
     def _receive(self) -> int:
         """Take the datagrams that wait, up to the bound of a wake-up; return how many."""
         frames: dict[str, list[bytes]] = {}
-        count = 0
-        receive, view = self.socket.recvfrom_into, self._view
+        count = octets = 0
+        receive, view, room = self.socket.recvfrom_into, self._view, len(self._view)
+        # On a unix socket senders have no address, or one that says nothing.
+        has_hosts = self.socket.family != socket.AF_UNIX
         try:
             while count < MAX_DATAGRAMS_PER_WAKE:
                 size, peer = receive(view)
                 count += 1
-                self.stats.octets += size
-                frame = bytes(view[:size])
-                if size < len(view):  # else it is the beginning of a longer one
+                octets += size
+                frame = view[:size].tobytes()
+                if size < room:  # else it is the beginning of a longer one
                     frame = trim_datagram(frame)
                 if frame:
-                    # On a unix socket senders have no address, or one that says nothing.
-                    host = peer[0] if isinstance(peer, tuple) else ""
-                    frames.setdefault(host, []).append(frame)
+                    host = peer[0] if has_hosts else ""
+                    if host in frames:
+                        frames[host].append(frame)
+                    else:
+                        frames[host] = [frame]
         except BlockingIOError:
             pass  # the kernel has no more
         except OSError as error:
             self._reports.warning(
                 "receive", "cannot receive", listener=self.stats.name, problem=str(error)
             )
+        self.stats.octets += octets
         for host, batch in frames.items():
             self._pass_on(batch, *self._origin(host))
         return count

@@ -12,7 +12,8 @@ import structlog
 from collector.logs import Reports
 from collector.settings.secret_files import SecretFileError
 from collector.sinks.credentials import mask, request_headers, secrets_of
-from collector.sinks.encoders import COMPRESS, DECOMPRESS
+from collector.sinks.encoders import COMPRESS, DAMAGE, DECOMPRESS, posted_codec
+from collector.sinks.recoding import unreadable
 from collector.sinks.retry import Outcome, Verdict
 from collector.spool.entries import first_intake
 
@@ -87,12 +88,21 @@ class Exchange:
 
         Raises:
             SealError: there is no such secret now.
+            RecodingError: the batch cannot be read.
         """
-        if not self.form.is_sealed:
+        codec = self._codec_of(batch)
+        if codec == batch.codec and not self.form.is_sealed:
             return batch.body
-        body = DECOMPRESS[batch.codec](batch.body)
-        intake = first_intake(batch.entries)
-        return COMPRESS[batch.codec](self.form.seal(body, intake))
+        try:
+            body = DECOMPRESS[batch.codec](batch.body)
+        except DAMAGE as error:
+            raise unreadable(batch) from error
+        if self.form.is_sealed:
+            body = self.form.seal(body, first_intake(batch.entries))
+        return COMPRESS[codec](body)
+
+    def _codec_of(self, batch: Batch) -> str:
+        return posted_codec(batch.codec, self._settings.compression)
 
     async def post(self, batch: Batch, body: bytes) -> Answer:
         """Post the body of a batch; whatever happens is an answer, fit to be shown."""
@@ -108,8 +118,9 @@ class Exchange:
         self, batch: Batch, body: bytes, form: Format, headers: Mapping[str, str]
     ) -> Answer:
         """Post the body of a batch; the problem may repeat what is secret."""
-        if batch.codec != "none":
-            headers = {**headers, "Content-Encoding": batch.codec}
+        codec = self._codec_of(batch)
+        if codec != "none":
+            headers = {**headers, "Content-Encoding": codec}
         try:
             async with self._session.post(
                 form.url, data=body, headers=headers, allow_redirects=False

@@ -18,7 +18,7 @@ import structlog
 
 from collector.logs import Reports
 from collector.sinks.concurrency import Limiter
-from collector.sinks.encoders import DAMAGE, halve, join, select
+from collector.sinks.encoders import DAMAGE, halve, join, posted_codec, select
 from collector.sinks.exchange import Exchange
 from collector.sinks.formats import SealError
 from collector.sinks.health import Health
@@ -275,7 +275,8 @@ class HttpSink:
 
     def _in_form(self, batch: Batch) -> list[Batch]:
         """Return a batch in the form in which the sink wants it now; nothing if it must wait."""
-        if batch.form == self._form.form and batch.codec == self._settings.compression:
+        wanted = self._settings.compression
+        if batch.form == self._form.form and posted_codec(batch.codec, wanted) == wanted:
             return [batch]
         return self._parts(batch, self._recode)
 

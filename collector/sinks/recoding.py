@@ -81,7 +81,7 @@ def _recompressed(batch: Batch, codec: str) -> Batch:
     try:
         body = DECOMPRESS[batch.codec](batch.body)
     except DAMAGE as error:
-        raise _unreadable(batch) from error
+        raise unreadable(batch) from error
     return replace(batch, codec=codec, body=COMPRESS[codec](body), refused_at=None, number=0)
 
 
@@ -96,10 +96,11 @@ def _contents(batch: Batch) -> list[tuple[Content, Entry]]:
         contents = [kind.content(document, is_raw=is_raw) for document in documents_of(batch)]
         return list(zip(contents, unpack(batch.entries), strict=True))
     except DAMAGE as error:
-        raise _unreadable(batch) from error
+        raise unreadable(batch) from error
 
 
-def _unreadable(batch: Batch) -> RecodingError:
+def unreadable(batch: Batch) -> RecodingError:
+    """Return what says that a batch is damaged."""
     return RecodingError(f"stored batch {batch.number} cannot be read: it is damaged")
 
 

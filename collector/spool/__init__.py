@@ -8,7 +8,7 @@ it) or buried (its events become dead letters).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,7 +42,8 @@ class Batch:
         sink: name of the sink.
         form: what the documents are: a sink whose settings ask for another form now has the batch
             made anew (`collector.sinks.formats`).
-        codec: compression of the body, as in `Content-Encoding`; `none` where there is none.
+        codec: compression of the body, named as in `Content-Encoding`; `none` where there is none.
+            A body may be compressed for the disk alone (`collector.sinks.encoders`).
         body: the request body.
         events: how many documents the body holds.
         octets: length of the body before compression.
@@ -160,12 +161,14 @@ class Spool(Protocol):
     """Keeps batches and dead letters, and moves their copies in the ledger.
 
     Attributes:
+        on_disk: whether what waits is written to a disk.
         max_bytes: octets that may wait in all.
         gate: closed while nothing more may come in.
         gates: by sink that is configured, closed while its own share is full and its senders are to
             wait.
     """
 
+    on_disk: ClassVar[bool]
     max_bytes: int
     gate: Gate
     gates: dict[str, Gate]

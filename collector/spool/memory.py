@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from collector.spool import EVICTED, SPOOL_FULL, Backlog, Batch, Letter, Share, pool_of
 from collector.spool.lanes import Lanes
@@ -27,6 +27,8 @@ class MemorySpool:
         shares: the share of each sink.
         ledger: accounts of the process.
     """
+
+    on_disk: ClassVar = False
 
     def __init__(self, max_bytes: int, shares: Mapping[str, Share], ledger: Ledger) -> None:
         self.max_bytes = max_bytes

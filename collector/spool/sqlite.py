@@ -11,7 +11,7 @@ import sqlite3
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import structlog
 
@@ -106,6 +106,8 @@ class SqliteSpool:
         on_requests: is given what the command line has asked for.
         on_failure: is called if a mistake of ours has ended what writes it.
     """
+
+    on_disk: ClassVar = True
 
     def __init__(
         self,

@@ -157,14 +157,17 @@ class Framer:
         This is the loop that every message passes, so what is common is done here without a call.
         """
         find, delimiter, limit, end = data.find, self._delimiter, self._limit, len(data)
+        counts, match_count, add = self._counts, _COUNT.match, frames.append
         while start < end:
-            if self._counts and 49 <= data[start] <= 57:  # 1-9
-                if count := _COUNT.match(data, start):
-                    self._wary = self.mismatch is None
-                    first, length = count.end(), int(count[1])
+            if counts and 49 <= data[start] <= 57:  # 1-9
+                if count := match_count(data, start):
+                    if not self._wary:
+                        self._wary = self.mismatch is None
+                    first = count.end()
+                    length = int(count[1])
                     start = first + length
                     if start <= end and length <= limit:
-                        frames.append(data[first:start])
+                        add(data[first:start])
                     else:
                         start = self._read_on(self._new_counted(length), data, first, frames)
                     continue

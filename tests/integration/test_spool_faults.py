@@ -13,7 +13,7 @@ from collector import samples, sending
 from collector.spool.files import DATABASE, databases
 from collector.spool.store import PAGE_OCTETS, VERSION
 from tests.spools import stored_ledger
-from tests.station import KEY, Station, send
+from tests.station import KEY, Station, noise, send
 
 LOCAL = {"host": "127.0.0.1", "port": 0}
 DAMAGED = "spool file damaged and moved aside; `collector spool verify` says what can be read"
@@ -214,7 +214,7 @@ async def test_a_sink_that_is_away_until_its_share_is_full_costs_the_other_nothi
         station.config = lambda: config
         async with station.daemon() as daemon:
             _, writer = await asyncio.open_connection(*daemon.address("away"))
-            lines = [b"<134>1 - - - - - - %d %b" % (n, b"z" * 1000) for n in range(3000)]
+            lines = [f"<134>1 - - - - - - {n} {noise(n, 1000)}".encode() for n in range(3000)]
             writer.write(b"".join(b"%d %b" % (len(line), line) for line in lines))
             if when_full == "block":
                 await daemon.logged("sink's share of the spool full, its senders wait")

@@ -4,17 +4,21 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from collector.backpressure import Gate
 from collector.batching import Batcher
 from collector.events.envelope import Arrival, Receipt
 from collector.ledger import Ledger
-from collector.spool.entries import Entry, unpack
+from collector.spool.entries import Entry, consecutive, unpack
 from tests.making import form_of
 
 
 class Spool:
     """Keeps what it is given."""
+
+    on_disk = False
 
     def __init__(self, ledger):
         self.gates = {"s": Gate()}
@@ -72,8 +76,7 @@ def spool(ledger):
     return Spool(ledger)
 
 
-@pytest.fixture
-def batcher(spool, ledger, timer):
+def batcher_of(spool, timer):
     return Batcher(
         "s",
         form=form_of("ndjson"),
@@ -82,9 +85,14 @@ def batcher(spool, ledger, timer):
         max_bytes=20,
         max_wait=0.5,
         spool=spool,
-        ledger=ledger,
+        ledger=spool.ledger,
         loop=timer,
     )
+
+
+@pytest.fixture
+def batcher(spool, timer):
+    return batcher_of(spool, timer)
 
 
 def receipt(seconds=0, peer="192.0.2.1"):
@@ -168,3 +176,50 @@ def test_a_batch_knows_where_each_of_its_events_came_from(batcher, spool):
 def test_a_batcher_shows_the_gate_of_its_sink(batcher, spool):
     """So that those who fill it know whom to wait for."""
     assert batcher.gate is spool.gates["s"]
+
+
+def test_documents_of_one_read_are_taken_at_once(batcher, spool, ledger, timer):
+    """Batches close within them as if each had come alone."""
+    batcher.extend([b"1", b"2", b"x" * 50, b"3"], consecutive(7, 4), "i", ONCE)
+    assert spool.bodies == [b"1\n2\n", b"x" * 50 + b"\n"]
+    assert (ledger.in_memory, ledger.spooled) == (1, 3)
+    assert timer.pending() == [0.5]
+    batcher.flush()
+    ids = [entry.identifier for batch in spool.batches for entry in unpack(batch.entries)]
+    assert ids == [f"{number:032x}" for number in (7, 8, 9, 10)]
+
+
+def test_a_read_without_documents_opens_no_batch(batcher, timer, ledger):
+    """There is nothing to wait for."""
+    batcher.extend([], b"", "i", ONCE)
+    assert timer.pending() == []
+    assert ledger.in_memory == 0
+
+
+READS = st.lists(st.tuples(st.lists(st.integers(0, 22), max_size=9), st.sampled_from("ij")))
+
+
+@given(reads=READS, at_once=st.data())
+def test_it_makes_no_difference_whether_documents_come_at_once(reads, at_once):
+    """The same batches close, with the same entries, and the same stays open."""
+    one, other = (batcher_of(Spool(Ledger()), Timer()) for _ in range(2))
+    first = 0
+    for number, (sizes, intake) in enumerate(reads):
+        documents, at = [b"x" * size for size in sizes], receipt(number)
+        add(one, *documents, at=at, intake=intake, first=first)
+        if at_once.draw(st.booleans()):
+            other.extend(documents, consecutive(first, len(documents)), intake, at)
+        else:
+            add(other, *documents, at=at, intake=intake, first=first)
+        first += len(documents)
+        assert spooled(one) == spooled(other)
+    one.flush()
+    other.flush()
+    assert spooled(one) == spooled(other)
+
+
+def spooled(batcher):
+    """Return what a batcher has handed on, and what its ledger says of the rest."""
+    spool = batcher._spool
+    closed = [(batch.body, batch.entries, batch.received) for batch in spool.batches]
+    return closed, spool.ledger.in_memory

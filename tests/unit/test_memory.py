@@ -1,12 +1,33 @@
-"""Giving memory back."""
+"""Keeping memory, and giving it back."""
 
 import os
+import subprocess
+import sys
 
 from collector import memory
 from tests.crowds import resident_bytes
 
 MIB = 1024 * 1024
 SIZE = 50_000  # larger than a page, and below what the C library takes from the system by itself
+
+
+# In a process of its own: what the C library was told cannot be taken back.
+FAULTS = """
+import resource
+from collector import memory
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        pieces = [b"x" * 1_000_000 for _ in range(3)]
+        del pieces
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+before = faults()
+is_kept = memory.keep_for_batches()
+faults()  # the pages that are kept
+print(before, is_kept, faults())
+"""
 
 
 def test_what_is_free_between_what_is_not_is_given_back():
@@ -20,7 +41,18 @@ def test_what_is_free_between_what_is_not_is_given_back():
     assert len(kept) == 1000
 
 
+def test_what_batches_are_made_in_is_kept():
+    """No page is taken from the system, cleared and given back for each: as faults are counted."""
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS], capture_output=True, check=True, text=True
+    )
+    before, is_kept, after = done.stdout.split()
+    assert is_kept == "True"
+    assert int(after) < int(before) / 4
+
+
 def test_other_c_libraries_are_left_alone(monkeypatch):
     """musl has nothing of the kind."""
     monkeypatch.setattr(memory, "_LIBRARY", object())
     assert not memory.give_back()
+    assert not memory.keep_for_batches()

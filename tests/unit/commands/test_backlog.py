@@ -25,6 +25,16 @@ def test_events_that_will_be_encoded_anew_are_named(place):
     assert "sinks[0]: 2 events wait in another form (elasticsearch:event, gzip)" in line
 
 
+def test_events_that_are_compressed_for_the_disk_alone_are_as_their_sink_wants_them(place):
+    """Nothing is encoded anew."""
+    settings = place.config.read_text()
+    place.config.write_text(settings.replace('"inbox:"', '"inbox:", compression: none'))
+    waiting = batch("siem")
+    waiting.codec = "zstd"
+    place.fill([], [waiting])
+    assert warnings(place) == []
+
+
 def test_a_spool_that_is_not_there_yet_is_no_matter(place):
     assert warnings(place) == []
     assert not place.spool.exists()

@@ -467,6 +467,36 @@ async def test_headers_that_break_off_leave_no_file_open(serving, stats, way):
         await until(lambda: open_files() <= before)
 
 
+# How much is read at a time.
+
+
+async def test_the_more_connections_there_are_the_less_each_reads_at_a_time(
+    serving, stats, monkeypatch
+):
+    """A turn of the loop is shared; it is not cut into pieces that are not worth a call."""
+    monkeypatch.setattr(streams, "MIN_READ_OCTETS", 100)
+    monkeypatch.setattr(streams, "TURN_OCTETS", 400)
+    async with serving() as running:
+        rooms = [len(running.listener.room())]
+        for number in range(1, 6):
+            await running.connect()
+            await until(lambda number=number: stats.connections == number)
+            rooms.append(len(running.listener.room()))
+    assert rooms == [400, 400, 200, 133, 100, 100]
+
+
+async def test_a_read_is_bounded_however_few_connections_there_are(serving, pipeline, monkeypatch):
+    """What is longer comes in several, and nothing is lost between them."""
+    monkeypatch.setattr(streams, "MAX_READ_OCTETS", 64)
+    monkeypatch.setattr(streams, "MIN_READ_OCTETS", 64)
+    async with serving() as running:
+        _, writer = await running.connect()
+        writer.write(b"".join(b"message %d\n" % number for number in range(100)))
+        await pipeline.until(lambda: len(pipeline.frames) == 100)
+        assert len(running.listener.room()) == 64
+    assert pipeline.frames == [b"message %d" % number for number in range(100)]
+
+
 # The end.
 
 

@@ -13,6 +13,7 @@ from collector.sinks.encoders import (
     encode,
     halve,
     part,
+    posted_codec,
     select,
 )
 from collector.sinks.formats import FORMATS
@@ -47,6 +48,32 @@ def test_gzip_and_zstd_are_what_any_reader_reads():
     packed = batch_of(form_of(), TEXTS, ENTRIES, codec="zstd")
     assert zstandard.ZstdDecompressor().stream_reader(packed.body).read() == plain.body
     assert zipped.octets == packed.octets == len(plain.body)
+
+
+@pytest.mark.parametrize("codec", COMPRESS)
+def test_what_waits_on_disk_is_compressed(codec):
+    """As its sink wants it; where that wants none, so that there is less to write."""
+    documents = [b"one" * 100, b"two"]
+    batch = encode(
+        documents,
+        pack_entries(ENTRIES[:2]),
+        sink="s",
+        form=form_of(),
+        codec=codec,
+        received=1.5,
+        on_disk=True,
+    )
+    assert batch.codec == ("zstd" if codec == "none" else codec)
+    assert len(batch.body) < 60
+    assert (batch.octets, documents_of(batch)) == (305, documents)
+    assert posted_codec(batch.codec, codec) == codec
+
+
+def test_a_batch_that_is_compressed_for_another_sink_is_not_posted_as_it_is():
+    """It is to be made anew."""
+    assert posted_codec("gzip", "none") == "gzip"
+    assert posted_codec("zstd", "gzip") == "zstd"
+    assert posted_codec("none", "zstd") == "none"
 
 
 def test_every_codec_of_a_format_is_there_both_ways():

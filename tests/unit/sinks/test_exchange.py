@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import aiohttp
 import pytest
@@ -13,6 +14,7 @@ from collector.sinks.credentials import request_headers
 from collector.sinks.exchange import Answer, Exchange
 from collector.sinks.formats import SealError
 from collector.sinks.formats.ndjson import Ndjson
+from collector.sinks.recoding import RecodingError
 from collector.sinks.retry import Outcome, Verdict
 from tests.fake_sink import FakeSink
 from tests.making import batch_of, entry_of, sink_of
@@ -68,6 +70,25 @@ async def test_no_coding_is_named_where_there_is_none(server):
         await exchange.post(batch, batch.body)
     assert "Content-Encoding" not in server.headers[0]
     assert [event["message"] for event in server.events] == ["a", "b"]
+
+
+async def test_what_was_compressed_for_the_disk_alone_is_posted_plain(server):
+    """Its sink wants no compression."""
+    async with exchanging(server.url, compression="none") as (exchange, form, batch):
+        packed = batch_of(form, ["a", "b"], [entry_of()] * 2, codec="zstd")
+        body = exchange.body_of(packed)
+        await exchange.post(packed, body)
+    assert body == batch.body
+    assert "Content-Encoding" not in server.headers[0]
+    assert [event["message"] for event in server.events] == ["a", "b"]
+
+
+async def test_a_batch_that_cannot_be_unpacked_is_not_posted(server):
+    """It is damaged."""
+    async with exchanging(server.url, compression="none") as (exchange, form, _):
+        packed = batch_of(form, ["a"], [entry_of()], codec="zstd")
+        with pytest.raises(RecodingError, match="it is damaged"):
+            exchange.body_of(replace(packed, body=packed.body[:-3]))
 
 
 async def test_what_a_form_fails_to_read_is_tried_again(server, monkeypatch):

@@ -3,14 +3,22 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collector.spool.entries import Entry, first_intake, pack, pack_entries, unpack
+from collector.spool.entries import (
+    Entry,
+    consecutive,
+    first_intake,
+    octets_of,
+    pack,
+    pack_entries,
+    unpack,
+)
 
 IDS = [f"{number:032x}" for number in (1, 2, 3)]
 
 
 def test_runs_are_counted_and_ids_stand_behind_them():
     """A line of JSON, then 16 octets for each id, whatever octets those are."""
-    packed = pack(["0a" * 16, IDS[1]], [(2, "edr", "192.0.2.1", 10.5)])
+    packed = pack(octets_of(["0a" * 16, IDS[1]]), [(2, "edr", "192.0.2.1", 10.5)])
     assert packed == b'[[2,"edr","192.0.2.1",10.5]]\n' + b"\n" * 16 + b"\0" * 15 + b"\2"
     assert unpack(packed) == [
         Entry("0a" * 16, "edr", "192.0.2.1", 10.5),
@@ -49,3 +57,10 @@ ENTRIES = st.builds(
 def test_what_was_packed_is_unpacked(entries):
     """In order, and to the last digit."""
     assert unpack(pack_entries(entries)) == entries
+
+
+@given(first=st.integers(0, (1 << 128) - 300), count=st.integers(0, 300))
+def test_ids_that_count_up_are_kept_as_any_others(first, count):
+    """Also where a digit carries."""
+    ids = [f"{number:032x}" for number in range(first, first + count)]
+    assert consecutive(first, count) == octets_of(ids)
