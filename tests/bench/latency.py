@@ -17,16 +17,18 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import quantiles
+from typing import get_args
 
 from aiohttp import web
 
-from collector import samples
-from tests.bench.throughput import SPOOLS
+from tests.bench.load import generate
+from tests.bench.programs import Job, Spool
+from tests.bench.programs.collector import ADMIN, settings
 from tests.daemon import Daemon
 from tests.http_server import HttpServer
 
 BURST_SECONDS = 0.01
-MARK = " sentAt="
+MARK = b" sentAt="
 
 
 class TimingSink(HttpServer):
@@ -40,40 +42,27 @@ class TimingSink(HttpServer):
         body = await request.read()
         now = time.time()
         for line in body.splitlines():
-            sent = json.loads(line)["message"].rpartition(MARK)[2]
+            sent = json.loads(line)["message"].rpartition(MARK.decode())[2]
             self.seconds.append(now - float(sent))
         return web.Response()
 
 
-async def measure(rate: int, seconds: float, spool: str) -> None:
+async def measure(rate: int, seconds: float, spool: Spool) -> None:
     """Run the daemon once and print how long events took."""
-    raw = [sample.raw for sample in samples.load("cybereason")]
+    messages = generate("cybereason").messages
     burst = round(rate * BURST_SECONDS)
     with tempfile.TemporaryDirectory() as directory:
         async with TimingSink() as sink:
-            settings = {
-                "listeners": [
-                    {
-                        "name": "tcp",
-                        "transport": "tcp",
-                        "host": "127.0.0.1",
-                        "port": 0,
-                        "intake": "cybereason",
-                    }
-                ],
-                "intakes": [{"name": "cybereason", "parser": "cybereason"}],
-                "sinks": [{"name": "sink", "url": sink.url}],
-                "spool": SPOOLS[spool] | {"path": f"{directory}/spool"},
-            }
-            async with Daemon(Path(directory), settings) as daemon:
-                _, writer = await asyncio.open_connection(*daemon.address("tcp"))
+            job = Job("cybereason", "tcp", sink.port, Path(directory), spool, compression="gzip")
+            async with Daemon(Path(directory), settings(job), defaults=ADMIN) as daemon:
+                _, writer = await asyncio.open_connection(*daemon.address("in"))
                 count, due = 0, time.perf_counter()
                 end = due + seconds
                 while due < end:
                     now = time.time()
                     for number in range(count, count + burst):
-                        text = f"<134>1 - - - - - - {raw[number % len(raw)]}{MARK}{now}"
-                        writer.write(f"{len(text.encode())} {text}".encode())
+                        text = b"%b%b%.6f" % (messages[number % len(messages)], MARK, now)
+                        writer.write(b"%d %b" % (len(text), text))
                     await writer.drain()
                     count += burst
                     due += BURST_SECONDS
@@ -82,7 +71,7 @@ async def measure(rate: int, seconds: float, spool: str) -> None:
                 await daemon.ledger_when(lambda ledger: ledger["delivered"] >= count)
     milliseconds = [1e3 * percentile for percentile in quantiles(sink.seconds, n=100)]
     print(
-        f"  spool {spool:14} p50 {milliseconds[49]:5.0f} ms, p99 {milliseconds[98]:5.0f} ms"
+        f"  spool {spool:6} p50 {milliseconds[49]:5.0f} ms, p99 {milliseconds[98]:5.0f} ms"
         f" of {len(sink.seconds)} events at {rate}/s",
         flush=True,
     )
@@ -94,7 +83,7 @@ def main() -> None:
     parser.add_argument("--rate", type=int, default=5000)
     parser.add_argument("--seconds", type=float, default=10.0)
     options = parser.parse_args()
-    for spool in SPOOLS:
+    for spool in get_args(Spool):
         asyncio.run(measure(options.rate, options.seconds, spool))
 
 

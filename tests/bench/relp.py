@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from collector import samples
-from tests.bench.throughput import CountingSink
+from tests.bench.measuring import counting_sink
 from tests.daemon import Daemon
 from tests.peers import steady_port
 from tests.rsyslog import Rsyslog, forward
@@ -55,7 +55,7 @@ async def measure(kind: str, count: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         async with (
-            CountingSink() as sink,
+            counting_sink() as sink,
             Rsyslog(
                 directory / "rsyslog", {"all": action}, {"all": KEY}, modules={"omrelp": {}}
             ) as rsyslog,
@@ -66,7 +66,7 @@ async def measure(kind: str, count: int) -> None:
                     {"name": "relp", "transport": "relp", "host": "127.0.0.1", "port": port}
                 ],
                 "intakes": [{"name": "edr", "parser": parser, "key": KEY}],
-                "sinks": [{"name": "sink", "url": sink.url}],
+                "sinks": [{"name": "sink", "url": f"http://127.0.0.1:{sink.port}/"}],
                 "spool": {"type": "sqlite", "path": f"{directory}/spool"},
             }
             async with Daemon(directory, settings) as daemon:

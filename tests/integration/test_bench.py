@@ -1,0 +1,39 @@
+"""The benchmark as it is called, with a few messages."""
+
+import json
+
+import pytest
+
+from tests.bench.__main__ import main
+
+
+@pytest.mark.parametrize(
+    ("way", "programs"), [("tcp-3", ["collector", "raw"]), ("udp-2000", ["collector"])]
+)
+def test_the_daemon_is_measured(tmp_path, capsys, way, programs):
+    """Nothing is lost, and what was found is printed and written down."""
+    report = tmp_path / "report.json"
+    command = ["--quick", "--programs", *programs, "--loads", "mixed", "--ways", way]
+    few = ["--messages", "300", "--corpus", "100", "--json", str(report), "--show-events"]
+    assert main([*command, *few]) == 0
+    found = json.loads(report.read_text())
+    assert [(run["program"], run["sent"], run["received"]) for run in found["runs"]] == [
+        (program, 300, 300) for program in programs
+    ]
+    assert all(run["cpu_seconds"] > 0 for run in found["runs"])
+    assert found["summaries"][0]["cpu_ratio"] == 1
+    assert found["machine"]["cores"] >= 1
+    printed = capsys.readouterr().out
+    assert f"| mixed | {way}" in printed
+    assert '"kind":"pipeline_error"' not in printed
+
+
+def test_what_is_missing_is_said_and_left_out(tmp_path, capsys, monkeypatch):
+    """The others are measured without it."""
+    monkeypatch.setattr("tests.bench.programs.syslog_ng.find", lambda *_: None)
+    few = ["--messages", "100", "--corpus", "50", "--packages", str(tmp_path)]
+    command = ["--quick", "--programs", "syslog-ng", "collector", "--loads", "cybereason"]
+    assert main([*command, *few]) == 0
+    printed = capsys.readouterr().out
+    assert "syslog-ng is missing; get it with" in printed
+    assert "| collector" in printed
