@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from collector.events import filters
 from collector.events.constant_fields import adder
-from collector.events.envelope import finisher
-from collector.parsers import build
+from collector.events.envelope import finisher, header_reader
+from collector.events.translation import translator
+from collector.parsers import PARSERS, build
 from collector.pipeline import Intake, Outlet
 from collector.ratelimit import TokenBucket
 from collector.routing import KeySlot, Router
@@ -90,18 +91,28 @@ class IntakeMaker:
         sinks = self.config.sinks_of(settings)
         outlets = tuple(self._outlet(sink.name, settings) for sink in sinks)
         rate = settings.max_rate
+        parse = build(settings.parser, settings.profile)
+        finish = finisher(
+            settings.envelope,
+            key_name=self.key_name,
+            keys=keys,
+            timestamp_fallback=settings.timestamp_fallback,
+            add_fields=adder(settings.fields),
+        )
+        with_header = "syslog" in settings.envelope
         return Intake(
             settings.name,
-            build(settings.parser, settings.profile),
+            parse,
             outlets,
             self.stats.intakes[settings.name],
             self.watches[settings.name],
-            finish=finisher(
-                settings.envelope,
-                key_name=self.key_name,
-                keys=keys,
-                timestamp_fallback=settings.timestamp_fallback,
-                add_fields=adder(settings.fields),
+            finish=finish,
+            translator=translator(
+                PARSERS[settings.parser],
+                settings.profile,
+                parse,
+                finish,
+                header_reader(self.key_name, keys) if with_header else None,
             ),
             select=filters.selector(settings.drop, zip(sinks, outlets, strict=True)),
             limit=None if rate is None else TokenBucket(rate.events_per_second),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -12,6 +12,7 @@ import orjson
 import structlog
 
 from collector.events.envelope import Arrival, Receipt, finisher
+from collector.events.translation import fits
 from collector.frames import FRAME_TAGS, read
 from collector.identity import as_text, content_id
 from collector.logs import Reports
@@ -20,6 +21,7 @@ from collector.parsers.convert import utc_text
 from collector.routing import peer_address
 from collector.sightings import LOCAL
 from collector.spool import Letter
+from collector.spool.entries import consecutive
 from collector.syslog.framing import CutFrame
 
 if TYPE_CHECKING:
@@ -31,17 +33,21 @@ if TYPE_CHECKING:
     from collector.drift import DriftWatch
     from collector.events.envelope import Finish
     from collector.events.filters import Select
+    from collector.events.translation import Translator
     from collector.identity import IdSource
     from collector.metrics import IntakeStats, ListenerStats, Stats
     from collector.parsers import Event, Parser
     from collector.ratelimit import TokenBucket
-    from collector.routing import Router
+    from collector.routing import KeySlot, Router
     from collector.sinks.formats import DocumentOf
     from collector.spool import Spool
     from collector.spool.entries import Entry
     from collector.syslog.message import KeyName
 
 log = structlog.get_logger(__name__)
+
+KNOWN_HEADERS: Final = 4
+"""The headers that are remembered of an origin: it may send on behalf of several intakes."""
 
 MAX_RATE: Final = "max_rate"
 """The account of messages beyond what an intake takes."""
@@ -88,6 +94,7 @@ class Intake:
         limit: bounds how many messages it takes; None for any number.
         keep_excess: whether what is beyond the limit is kept as dead letters.
         keep_unparsed: whether what cannot be parsed is kept as dead letters.
+        translator: makes the events of messages of known shapes; None where there is none.
     """
 
     name: str
@@ -100,6 +107,35 @@ class Intake:
     limit: TokenBucket | None = None
     keep_excess: bool = False
     keep_unparsed: bool = False
+    translator: Translator | None = None
+
+    @property
+    def takes_runs(self) -> bool:
+        """Whether nothing is to be decided for each message once it is translated."""
+        return (
+            self.translator is not None
+            and self.translator.takes_runs
+            and self.select is None
+            and self.limit is None
+            and all(outlet.document_of is None for outlet in self.outlets)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header of a message said, for those whose headers end with the same octets.
+
+    Attributes:
+        tail: these octets.
+        intake: whose messages they are; one that `takes_runs`.
+        translator: that of the intake.
+        slot: the place of the key among those of the intake; None for messages without a key.
+    """
+
+    tail: bytes
+    intake: Intake
+    translator: Translator
+    slot: KeySlot | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +146,15 @@ class Origin:
         listener: counters of the listener.
         peer: the sender's address as text; empty if it has none, behind a Unix socket.
         without_key: intake of messages that carry no key; None refuses them.
+        headers: what the headers of its last messages said.
     """
 
     listener: ListenerStats
     peer: str
     without_key: Intake | None
+    headers: deque[Header] = field(
+        default_factory=lambda: deque(maxlen=KNOWN_HEADERS), compare=False
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +174,30 @@ class Rules:
     identify_by_content: bool = False
     keep_unknown: bool = True
     zones: Mapping[str, tzinfo] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What the messages of one read have in common.
+
+    Attributes:
+        origin: who sent them.
+        receipt: how they came.
+        nanoseconds: when, since 1970.
+        last_seen: the intake whose messages came last.
+        closed: the gates of full sinks that they went to.
+    """
+
+    origin: Origin
+    receipt: Receipt
+    nanoseconds: int
+    last_seen: Intake | None = None
+    closed: set[Gate] = field(default_factory=set)
+
+    @property
+    def received(self) -> float:
+        """When they came, in seconds since 1970."""
+        return self.nanoseconds / 1e9
 
 
 class Pipeline:
@@ -198,43 +262,108 @@ class Pipeline:
             before it reads on.
         """
         nanoseconds = self._clock()
-        received = nanoseconds / 1e9
-        receipt = self._receipt(received, origin.listener.name, origin.peer)
+        receipt = self._receipt(nanoseconds / 1e9, origin.listener.name, origin.peer)
         first = self._ids.reserve(len(frames), nanoseconds // 1_000_000)
         self._ledger.received += len(frames)
         origin.listener.messages += len(frames)
-        by_key, key_name, by_content = self._by_key, self._key_name, self._by_content
-        closed: set[Gate] = set()
-        last_seen: Intake | None = None
-        for number, frame in enumerate(frames, first):
-            key, text, repaired = read(frame, key_name)
-            if key is None:
-                intake = origin.without_key
-            elif (slot := by_key.get(key)) is None:
-                intake = None
-            else:
-                intake, slot.last_used = slot.intake, received
-            if frame.__class__ is CutFrame:
-                origin.listener.truncated += 1
-            if intake is None:
-                arrival = Arrival(as_text(number), frame, repaired, receipt)
-                self._refuse_unknown(arrival, origin, has_key=key is not None)
-                if rejected is not None and not self._keep_unknown:
-                    rejected.append(number - first)
-                continue
-            if intake is not last_seen:
-                # Once a read in most cases, as its messages are of one intake.
-                self._sightings.saw(intake.name, origin.peer, received)
-                last_seen = intake
-            identifier = content_id(intake.name, frame) if by_content else as_text(number)
-            arrival = Arrival(identifier, frame, repaired, receipt)
-            if intake.limit is not None and not intake.limit.admit(received):
-                self._refuse_excess(intake, arrival)
-                continue
-            if nanoseconds >= intake.watch.due:
-                intake.watch.examine(text, nanoseconds)
-            self._forward(intake, text, arrival, closed)
-        return closed
+        reading = _Reading(origin, receipt, nanoseconds)
+        position = 0
+        while position < len(frames):
+            number = first + position
+            taken = self._translate(frames, position, number, reading) if origin.headers else 0
+            if not taken:
+                taken = 1
+                kept = self._take(frames[position], number, reading)
+                if rejected is not None and not kept:
+                    rejected.append(position)
+            position += taken
+        return reading.closed
+
+    def _translate(
+        self, frames: Sequence[bytes], position: int, number: int, reading: _Reading
+    ) -> int:
+        """Take messages as long as they are such as came before.
+
+        Args:
+            frames: messages.
+            position: the first of them that is to be taken.
+            number: its id.
+            reading: what is known of all.
+
+        Returns:
+            How many were taken.
+        """
+        for header in reading.origin.headers:
+            if fits(frames[position], header.tail):
+                break
+        else:
+            return 0
+        intake, receipt = header.intake, reading.receipt
+        if reading.nanoseconds >= intake.watch.due:
+            return 0
+        try:
+            events = header.translator.translate_run(frames, position, header.tail, number, receipt)
+        except Exception:  # noqa: BLE001 - a mistake of ours costs time: each is taken by itself
+            self._report_internal(intake, "translator")
+            return 0
+        if not events:
+            return 0
+        if header.slot is not None:
+            header.slot.last_used = reading.received
+        self._see(intake, reading)
+        intake.stats.ok += len(events)
+        self._ledger.copies += (len(intake.outlets) - 1) * len(events)
+        identifiers = consecutive(number, len(events))
+        for outlet in intake.outlets:
+            outlet.batcher.extend(events, identifiers, intake.name, receipt)
+            if outlet.batcher.gate.closed:
+                reading.closed.add(outlet.batcher.gate)
+        return len(events)
+
+    def _take(self, frame: bytes, number: int, reading: _Reading) -> bool:
+        """Take a message as it comes; say whether it is kept."""
+        origin, receipt = reading.origin, reading.receipt
+        key, text, repaired = read(frame, self._key_name)
+        slot = None if key is None else self._by_key.get(key)
+        intake = slot.intake if slot else origin.without_key if key is None else None
+        if frame.__class__ is CutFrame:
+            origin.listener.truncated += 1
+        if intake is None:
+            arrival = Arrival(as_text(number), frame, repaired, receipt)
+            self._refuse_unknown(arrival, origin, has_key=key is not None)
+            return self._keep_unknown
+        if slot is not None:
+            slot.last_used = reading.received
+        self._see(intake, reading)
+        identifier = content_id(intake.name, frame) if self._by_content else as_text(number)
+        arrival = Arrival(identifier, frame, repaired, receipt)
+        if intake.limit is not None and not intake.limit.admit(reading.received):
+            self._refuse_excess(intake, arrival)
+            return True
+        if reading.nanoseconds >= intake.watch.due:
+            intake.watch.examine(text, reading.nanoseconds)
+        self._forward(intake, text, arrival, reading.closed)
+        if intake.takes_runs and not (repaired or self._by_content):
+            self._remember(origin, frame, text, intake, slot)
+        return True
+
+    @staticmethod
+    def _remember(
+        origin: Origin, frame: bytes, text: str, intake: Intake, slot: KeySlot | None
+    ) -> None:
+        """Keep what the header of a message said."""
+        translator = intake.translator
+        if translator is None or any(fits(frame, header.tail) for header in origin.headers):
+            return
+        tail = translator.tail_of(frame, text)
+        if tail:
+            origin.headers.append(Header(tail, intake, translator, slot))
+
+    def _see(self, intake: Intake, reading: _Reading) -> None:
+        """Note that an intake has heard of a peer: once a read in most cases."""
+        if intake is not reading.last_seen:
+            self._sightings.saw(intake.name, reading.origin.peer, reading.received)
+            reading.last_seen = intake
 
     def _forward(self, intake: Intake, text: str, arrival: Arrival, closed: set[Gate]) -> None:
         """Add a message to the batches of its sinks, and to `closed` the gates of full ones."""
@@ -379,6 +508,13 @@ class Pipeline:
     ) -> tuple[Event, bytes, ParseError | None]:
         """Return the event of a message, its JSON and why it is none, whatever goes wrong."""
         try:
+            translated = self._translated(intake, text, arrival)
+        except Exception:  # noqa: BLE001 - a mistake of ours costs time
+            self._report_internal(intake, "translator")
+            translated = None
+        if translated is not None:
+            return translated
+        try:
             return self._finish(intake, text, arrival)
         except Exception:  # noqa: BLE001 - a mistake of ours costs fields, not the message
             self._report_internal(intake, "parser")
@@ -386,6 +522,19 @@ class Pipeline:
         _FINISH(event, arrival)
         self._count(intake, _INTERNAL, arrival.repairs)
         return event, orjson.dumps(event), _INTERNAL
+
+    def _translated(
+        self, intake: Intake, text: str, arrival: Arrival
+    ) -> tuple[Event, bytes, None] | None:
+        """Return the event of a message of a known shape and its JSON; None of any other."""
+        translator = intake.translator
+        if translator is None or arrival.repairs:
+            return None
+        encoded = translator.translate(text.encode(), arrival)
+        if encoded is None:
+            return None
+        self._count(intake, None, ())
+        return orjson.loads(encoded), encoded, None
 
     def _finish(
         self, intake: Intake, text: str, arrival: Arrival

@@ -167,7 +167,7 @@ def finisher(
     if "source" in parts:
         steps.append(_add_source)
     if "syslog" in parts:
-        steps.append(_syslog_adder(key_name or KeyName(), frozenset(keys)))
+        steps.append(_syslog_adder(key_name or KeyName(), keys))
     further = tuple(steps)
 
     def finish(event: Event, arrival: Arrival) -> None:
@@ -194,18 +194,32 @@ def _add_source(event: Event, arrival: Arrival) -> None:
         event.setdefault("log", {})["source"] = {"address": peer}
 
 
-def _syslog_adder(key_name: KeyName, keys: frozenset[str]) -> Callable[[Event, Arrival], None]:
+def _syslog_adder(key_name: KeyName, keys: Collection[str]) -> Finish:
+    header_of = header_reader(key_name, keys)
+
     def add_syslog(event: Event, arrival: Arrival) -> None:
-        receipt = arrival.receipt
-        fields = arrival.syslog
-        if fields is None:
-            message = strip_octet_count(arrival.frame)
-            header = parse(message, now=receipt.moment, zone=receipt.zone)
-            fields = syslog_fields(header, key_name, keys)
+        fields = header_of(arrival)
         if fields:
             event.setdefault("log", {})["syslog"] = fields
 
     return add_syslog
+
+
+def header_reader(
+    key_name: KeyName, keys: Collection[str]
+) -> Callable[[Arrival], Mapping[str, Any]]:
+    """Make the function that returns what the header of a message says, see `syslog_fields`."""
+    secrets = frozenset(keys)
+
+    def header_of(arrival: Arrival) -> Mapping[str, Any]:
+        if arrival.syslog is not None:
+            return arrival.syslog
+        receipt = arrival.receipt
+        message = strip_octet_count(arrival.frame)
+        header = parse(message, now=receipt.moment, zone=receipt.zone)
+        return syslog_fields(header, key_name, secrets)
+
+    return header_of
 
 
 def syslog_fields(header: Message, key_name: KeyName, keys: Collection[str] = ()) -> dict[str, Any]:

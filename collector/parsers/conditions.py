@@ -33,6 +33,8 @@ class Condition:
         write: writes the condition as an expression over the fields. The expression may call what
             `NAMESPACE` holds.
         compared: the values that fields are compared with, as (path, value).
+        by: what of a field decides: whether it is there, which of a few values it has, or a test
+            that values pass or do not. Of a condition without parts.
         joined_by: what holds the text together at its outermost level.
         parts: the conditions that ``&`` or ``|`` joined; none for any other condition.
     """
@@ -41,6 +43,7 @@ class Condition:
     paths: tuple[str, ...] = field(compare=False)
     write: Callable[[Read], str] = field(compare=False)
     compared: tuple[tuple[str, str | int], ...] = field(default=(), compare=False)
+    by: Literal["presence", "value", "test"] = field(default="value", compare=False)
     joined_by: Literal["", "and", "or"] = field(default="", compare=False)
     parts: tuple["Condition", ...] = field(default=(), compare=False)
 
@@ -73,8 +76,8 @@ class Condition:
             self.paths + other.paths,
             lambda read: f"{self.write(read)} or {other.write(read)}",
             self.compared + other.compared,
-            "or",
-            self.alternatives + other.alternatives,
+            joined_by="or",
+            parts=self.alternatives + other.alternatives,
         )
 
     def __and__(self, other: "Condition") -> "Condition":
@@ -88,8 +91,8 @@ class Condition:
             self.paths + other.paths,
             lambda read: both(self.write(read), other.write(read)),
             self.compared + other.compared,
-            "and",
-            self._split("and") + other._split("and"),
+            joined_by="and",
+            parts=self._split("and") + other._split("and"),
         )
 
 
@@ -116,37 +119,47 @@ def none_of(path: str, *values: str) -> Condition:
 
 def present(path: str) -> Condition:
     """The field is there and not null."""
-    return Condition(f"{path} is present", (path,), lambda read: f"{read(path)} is not None")
+    return Condition(
+        f"{path} is present", (path,), lambda read: f"{read(path)} is not None", by="presence"
+    )
 
 
 def absent(path: str) -> Condition:
     """The field is not there, or null."""
-    return Condition(f"{path} is not set", (path,), lambda read: f"{read(path)} is None")
+    return Condition(
+        f"{path} is not set", (path,), lambda read: f"{read(path)} is None", by="presence"
+    )
 
 
 def not_null(path: str) -> Condition:
     """The field is not there, or has a value: an explicit null alone fails."""
     text = f"{path} is not null or is absent"
-    return Condition(text, (path,), lambda read: f"{read(path, '0')} is not None", joined_by="or")
+    return Condition(
+        text,
+        (path,),
+        lambda read: f"{read(path, '0')} is not None",
+        by="presence",
+        joined_by="or",
+    )
 
 
 def valid_ip(path: str) -> Condition:
     """The field is an IPv4 or IPv6 address."""
     text = f"{path} is a valid IP address"
-    return Condition(text, (path,), lambda read: f"is_ip({read(path)})")
+    return Condition(text, (path,), lambda read: f"is_ip({read(path)})", by="test")
 
 
 def starts_with(path: str, prefix: str) -> Condition:
     """The field is a text with this beginning."""
     text = f"{path} starts with {prefix}"
-    return Condition(text, (path,), lambda read: f"begins({read(path)}, {prefix!r})")
+    return Condition(text, (path,), lambda read: f"begins({read(path)}, {prefix!r})", by="test")
 
 
 def entries(path: str, at_least: int) -> Condition:
     """The field is a list of so many entries."""
     size = {1: "is a non-empty list", 2: "has at least two entries"}[at_least]
     return Condition(
-        f"{path} {size}", (path,), lambda read: f"has_entries({read(path)}, {at_least})"
+        f"{path} {size}", (path,), lambda read: f"has_entries({read(path)}, {at_least})", by="test"
     )
 
 

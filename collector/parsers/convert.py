@@ -50,6 +50,10 @@ class Conversion:
             ``*`` for names that the input decides. None for a function that returns one value.
         prepare: loads what the function needs, so that no message waits for it; called when a
             table with the conversion is compiled. None where there is nothing to load.
+        way: the name of what writes the same of a text in `shapes.kernel`; None if nothing does.
+        by_name: of a function that takes an object and returns several fields: which field becomes
+            of an entry that is a text or a number follows from the names alone, and the field is
+            the text of the entry.
     """
 
     function: Callable[..., Any]
@@ -57,6 +61,8 @@ class Conversion:
     joint: bool = False
     yields: Mapping[str, str] | None = None
     prepare: Callable[[], object] | None = None
+    way: str | None = None
+    by_name: bool = False
 
     def __call__(self, *values: Any) -> Any:
         """Convert; the generated mappers call `function` directly."""
@@ -64,10 +70,10 @@ class Conversion:
 
 
 def conversion(
-    field_type: str, *, joint: bool = False
+    field_type: str, *, joint: bool = False, way: str | None = None
 ) -> Callable[[Callable[..., Any]], Conversion]:
     """Make a `Conversion` of the decorated function."""
-    return lambda function: Conversion(function, field_type, joint)
+    return lambda function: Conversion(function, field_type, joint, way=way)
 
 
 def fields_of(
@@ -75,6 +81,7 @@ def fields_of(
     *,
     joint: bool = False,
     prepare: Callable[[], object] | None = None,
+    by_name: bool = False,
 ) -> Callable[[Callable[..., Any]], Conversion]:
     """Make a `Conversion` that returns several fields of the decorated function.
 
@@ -86,9 +93,10 @@ def fields_of(
             the input decides.
         joint: the function takes all the sources of its rule at once.
         prepare: loads what the function needs.
+        by_name: whether names alone decide, see `Conversion`.
     """
     yields = MappingProxyType({**types})
-    return lambda function: Conversion(function, "object", joint, yields, prepare)
+    return lambda function: Conversion(function, "object", joint, yields, prepare, by_name=by_name)
 
 
 @conversion("keyword")
@@ -112,13 +120,13 @@ def keywords(value: Any) -> list[str] | None:
     return [text for entry in entries if (text := keyword(entry)) is not None] or None
 
 
-@conversion("array of keyword", joint=True)
+@conversion("array of keyword", joint=True, way="LISTED")
 def collected(*values: Any) -> list[str] | None:
     """List the sources that are there, in the order of the rule."""
     return [text for value in values if (text := keyword(value)) is not None] or None
 
 
-@conversion("long")
+@conversion("long", way="WHOLE")
 def long(value: Any) -> int | None:
     """Convert whole numbers and their decimal text, within 64 bits."""
     if isinstance(value, str):
@@ -138,7 +146,7 @@ def long(value: Any) -> int | None:
     return value if _LONG_MIN <= value <= _LONG_MAX else None
 
 
-@conversion("float")
+@conversion("float", way="WHOLE")
 def number(value: Any) -> int | float | None:
     """Convert numbers and their decimal text; a whole number stays an integer."""
     whole: int | None = long.function(value)
@@ -149,13 +157,13 @@ def number(value: Any) -> int | float | None:
     return value if isinstance(value, float) and math.isfinite(value) else None
 
 
-@conversion("boolean")
+@conversion("boolean", way="FLAG")
 def boolean(value: Any) -> bool | None:
     """Convert ``True`` and ``1``, ``False`` and ``0``, as JSON values or as text."""
     return _BOOLEANS.get(value) if isinstance(value, (str, int)) else None
 
 
-@conversion("ip")
+@conversion("ip", way="ADDRESS")
 def ip(value: Any) -> str | None:
     """Keep an IPv4 or IPv6 address as it is written, and nothing else."""
     return value if isinstance(value, str) and is_ip(value) else None
@@ -181,7 +189,7 @@ def _is_ip(text: str) -> bool:
     return True
 
 
-@conversion("date")
+@conversion("date", way="EPOCH")
 def epoch_ms(value: Any) -> str | None:
     """Convert milliseconds since 1970, a number or its text."""
     milliseconds = long.function(value)
@@ -193,7 +201,7 @@ def epoch_ms(value: Any) -> str | None:
         return None  # outside the years 1 to 9999
 
 
-@conversion("date")
+@conversion("date", way="DATE")
 def iso_date(value: Any) -> str | None:
     """Convert an ISO 8601 date and time; without an offset it is UTC."""
     if not isinstance(value, str) or len(value) > _DATE_CHARACTERS:
@@ -257,7 +265,7 @@ def _last_separator(path: str) -> int:
     return max(path.rfind("\\"), path.rfind("/"))
 
 
-@conversion("array of keyword", joint=True)
+@conversion("array of keyword", joint=True, way="SORTED")
 def distinct(*values: Any) -> list[str] | None:
     """Collect fields and lists of them into one sorted list without repetition."""
     if len(values) == 1 and isinstance(values[0], str):

@@ -26,6 +26,8 @@ from collector.parsers.ecs import INFERRED, detections
 from collector.parsers.inferred.risk import risk_of_cef_severity
 from collector.parsers.labels import UNKNOWN, LabelResolver
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, under
+from collector.parsers.shapes.cef_outline import outline_of
+from collector.parsers.shapes.outline import Outline
 from collector.parsers.text import encodable
 from collector.parsers.vendor import Decoded, Vendor
 
@@ -40,9 +42,11 @@ _HEADER: Final = (
     "Name",
     "Severity",
 )
+# Names of the values whose backslashes stay doubled.
+_AS_THEY_ARE: Final = frozenset({"filePath"})
 
 
-@conversion("wildcard")
+@conversion("wildcard", way="UNQUOTED")
 def _without_quotes(value: str) -> str | None:
     """Remove the double quotes; the backslashes were undoubled before."""
     return value.replace('"', "") or None
@@ -150,7 +154,7 @@ def _decoder() -> Callable[[str], Decoded]:
         fields = resolver.fields(keys, values)
         if "\\" in text:
             for key, value in fields.items():
-                if "\\" in value and key != "filePath":
+                if "\\" in value and key not in _AS_THEY_ARE:
                     fields[key] = cef.unescape(value)
         for name, value in zip(_HEADER, header.fields, strict=True):
             if value not in UNKNOWN:
@@ -168,4 +172,12 @@ _UNMAPPED: Final = (
     *("destinationDnsDomain", "dpriv", "reason"),
 )
 
-VENDOR: Final = Vendor(TABLE, _decoder(), unmapped=frozenset(_UNMAPPED), families=(_CLASS,))
+
+def _outline(text: str) -> Outline:
+    header = dict(zip(_HEADER, cef.split(text).header.fields, strict=True))
+    return outline_of(text, header, _AS_THEY_ARE)
+
+
+VENDOR: Final = Vendor(
+    TABLE, _decoder(), unmapped=frozenset(_UNMAPPED), families=(_CLASS,), outline=_outline
+)

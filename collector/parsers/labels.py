@@ -110,6 +110,15 @@ class _Layout:
         return names if len(set(named)) == len(named) else None
 
 
+def names_of(keys: Sequence[str], values: Sequence[str]) -> list[str] | None:
+    """Return the name of each value of one message, "" for labels.
+
+    Returns:
+        The names; None where keys or names come twice, so that the order decides.
+    """
+    return _Layout(tuple(keys)).names(values)
+
+
 def is_label(key: str) -> bool:
     """Tell whether a key names another key's value."""
     return key.endswith(_LABEL) and key != _LABEL

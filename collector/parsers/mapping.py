@@ -130,6 +130,12 @@ class Table:
             known.update(rule.fields)
         return running
 
+    def read_paths(self) -> frozenset[str]:
+        """List what the rows that read the input read, conditions included, in any profile."""
+        rules = (*self.rules, *self.ecs_rules)
+        read = {source for rule in rules for source in rule.sources if source != WHOLE_INPUT}
+        return frozenset(read.union(*(rule.when.paths for rule in rules if rule.when)))
+
     def all_rows(self, profile: Profile) -> list[Rule]:
         """List the rows of a profile, those that read the output last."""
         return [*self.rows(profile), *self.inferred_rows(profile)]

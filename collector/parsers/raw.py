@@ -3,6 +3,7 @@
 from typing import Final
 
 from collector.parsers.mapping import Rule, Table
+from collector.parsers.shapes.outline import Kind, Outline
 from collector.parsers.text import encodable
 from collector.parsers.vendor import Decoded, Vendor
 
@@ -12,6 +13,15 @@ def _decode(raw: str) -> Decoded:
     return text, {"text": text}, tags
 
 
+def _outline(text: str) -> Outline:
+    outline = Outline()
+    outline.add_value(("text",), text, b"", Kind.REST, text.encode())
+    outline.add(b"", Kind.END)
+    return outline
+
+
 VENDOR: Final = Vendor(
-    Table("raw", (Rule("message", "text"), Rule("event.kind", constant="event"))), _decode
+    Table("raw", (Rule("message", "text"), Rule("event.kind", constant="event"))),
+    _decode,
+    outline=_outline,
 )

@@ -11,6 +11,7 @@ from typing import Any
 from collector.parsers.base import Event, Parser, Profile, add_tags
 from collector.parsers.compiler import compile_table
 from collector.parsers.mapping import Table
+from collector.parsers.shapes.outline import Outline
 
 Decoded = tuple[str, dict[str, Any], tuple[str, ...]]
 """A message read: its text as it can be encoded, its fields by name, and tags that name repairs."""
@@ -28,6 +29,8 @@ class Vendor:
         families: fields whose values divide the messages into kinds. Which values there are is
             taken from the conditions of the table, and from `known_families`.
         known_families: further values of these fields, as (path, value).
+        outline: takes a message apart for what it has in common with others; raises `UnfitError`
+            where no shape is made of it. None if the messages have no shapes.
     """
 
     table: Table
@@ -35,6 +38,7 @@ class Vendor:
     unmapped: frozenset[str] = frozenset()
     families: tuple[str, ...] = ()
     known_families: frozenset[tuple[str, str]] = frozenset()
+    outline: Callable[[str], Outline] | None = None
 
     def parser(self, profile: Profile) -> Parser:
         """Compile the parser for a profile."""

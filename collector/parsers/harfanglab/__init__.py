@@ -34,6 +34,9 @@ from collector.parsers.harfanglab import (
 from collector.parsers.harfanglab.unmapped import UNMAPPED
 from collector.parsers.jsonobject import decode_object
 from collector.parsers.mapping import Table
+from collector.parsers.paths import steps
+from collector.parsers.shapes.json_outline import outline_of
+from collector.parsers.shapes.outline import Outline
 from collector.parsers.vendor import Vendor
 
 TABLE: Final = Table(
@@ -66,4 +69,13 @@ TABLE: Final = Table(
 )
 
 
-VENDOR: Final = Vendor(TABLE, decode_object, UNMAPPED, families=("log_type", "alert_subtype"))
+_READ: Final = frozenset(tuple(steps(path)) for path in TABLE.read_paths())
+
+
+def _outline(text: str) -> Outline:
+    return outline_of(text.encode(), _READ)
+
+
+VENDOR: Final = Vendor(
+    TABLE, decode_object, UNMAPPED, families=("log_type", "alert_subtype"), outline=_outline
+)

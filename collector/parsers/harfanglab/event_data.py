@@ -27,7 +27,7 @@ _MEMBER: Final = re.compile(r"CN=(?!,)([^,\\]*(?:\\.[^,\\]*)*),", re.DOTALL)
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 
 
-@fields_of({"*": "keyword", LEFT_OUT: "long"})
+@fields_of({"*": "keyword", LEFT_OUT: "long"}, by_name=True)
 def event_data(value: Any) -> dict[str, str | int] | None:
     """Carry every entry, under its name without blanks.
 
