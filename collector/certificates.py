@@ -6,12 +6,12 @@ import ssl
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
-from cryptography import x509
-
 from collector.settings.files import FileError, read_beginning
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from cryptography import x509
 
 # The system's authorities, some 150 certificates in one file, take a quarter of it.
 MAX_PEM_OCTETS: Final = 1024 * 1024
@@ -202,6 +202,8 @@ def _read(setting: str, path: Path) -> bytes:
 
 
 def _read_certificates(setting: str, path: Path) -> list[x509.Certificate]:
+    from cryptography import x509  # noqa: PLC0415 - 8 MiB, of no use without certificates
+
     content = _read(setting, path)
     if _CERTIFICATE_BEGINS not in content:
         raise TlsError(setting, path, "holds no certificate in PEM form")

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 MIB: Final = 1024 * 1024
 
 # What may wait to be written, and how much of what waits for sinks stays in memory, to be next.
-MAX_PENDING_OCTETS: Final = 8 * MIB
-WINDOW_OCTETS: Final = 32 * MIB
+MAX_PENDING_OCTETS: Final = 4 * MIB
+WINDOW_OCTETS: Final = 8 * MIB
 
 # How many windows a lane may fill together with what was taken: batches that a sink holds back do
 # not keep it from others, unless they are many.

@@ -23,16 +23,14 @@ _UNKNOWN: Final = "Other"  # what ua-parser calls it
 
 @cache
 def _parser() -> "Parser":
-    # Here, since only a parser of events needs it: 10 ms, and the rules are not among them.
+    """Compile the rules, once the first text is there.
+
+    That takes a quarter of a second and 28 MiB, and in most places no text ever comes.
+    """
     import ua_parser  # noqa: PLC0415
 
     rules = ua_parser.load_lazy_builtins()
     return ua_parser.Parser(ua_parser.BestAvailableResolver(rules))
-
-
-def _load() -> None:
-    """Compile every pattern, which takes a third of a second: a text without a match needs all."""
-    _parser().parse("")
 
 
 @fields_of(
@@ -43,7 +41,6 @@ def _load() -> None:
         "os.version": "keyword",
         "device.name": "keyword",
     },
-    prepare=_load,
 )
 def user_agent_parts(value: Any) -> dict[str, Any] | None:
     """Name program, system and device; the device is ``Other`` where it is not known."""
