@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from collector.parsers.shapes import compiled
+
 RSYSLOG_MODULES = "rsyslog/{}.so"  # in a directory of libraries
 
 
@@ -30,6 +32,12 @@ def require_rsyslogd(*modules: str) -> str:
         if not any((*Path("/usr/lib").glob(name), *Path("/usr/lib").glob(f"*/{name}"))):
             _missing(f"rsyslog's module {module}")
     return path
+
+
+def require_kernel() -> None:
+    """Skip where the kernel of shapes was not built, as `require` does."""
+    if not compiled.IS_THERE:
+        _missing("the kernel of shapes")
 
 
 def _missing(what: str) -> None:

@@ -18,6 +18,8 @@ from collector.parsers.base import ParseError
 from collector.syslog.framing import Framer
 from collector.syslog.message import KeyName, envelope, parse
 from collector.syslog.relp import FrameReader, Session
+from tests.peers import require_kernel
+from tests.shapes import Pair
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
 KEY_NAME = KeyName()
@@ -300,3 +302,88 @@ def test_cef(make):
             cef.parse(text)
 
     assert_linear(work, make)
+
+
+JSON = '{"log_type":"process",'
+SHAPES = (
+    *('%s"commandline":"x"}', '%s"zone":1}', '%s"agent":[1]}', '%s"groups":[1]}', '%s"pid":1}'),
+    '%s"event_data":{"a":"x","b":"y"}}',
+)
+
+
+@pytest.mark.parametrize("begin", ['"commandline":', '"zone":', '"agent":', '"event_data":{"a":'])
+@pytest.mark.parametrize(
+    "make",
+    [
+        *(
+            repeated("x", '"'),
+            repeated("\\\\", '"'),
+            repeated('\\"', '"', '"}'),
+            repeated("\\u0041", '"', '"}'),
+        ),
+        *(
+            repeated("["),
+            repeated("[]"),
+            repeated("[],", "["),
+            repeated('{"a":'),
+            repeated('"a":1,', "{"),
+        ),
+        *(
+            repeated("1", "", "}"),
+            repeated(" ", "", '"x"}'),
+            repeated("1", "1.", "}"),
+            repeated("é", '"', '"}'),
+        ),
+        repeated("1,", "[", "1]}"),
+    ],
+)
+def test_translation_of_json(make, begin):
+    """Values without end, whole and cut, where messages of several shapes are known."""
+    require_kernel()
+    assert_linear(translation("harfanglab", [shape % JSON for shape in SHAPES], JSON + begin), make)
+
+
+@pytest.mark.parametrize("begin", ["src=", "request=", "cs1=a cs1Label=", ""])
+@pytest.mark.parametrize(
+    "make",
+    [
+        repeated(unit)
+        for unit in (
+            *(
+                "x",
+                "=",
+                "\\",
+                "\\=",
+                "\\\\=",
+                " ",
+                "a=",
+                " a=",
+                "a=b ",
+                '"',
+                "\t",
+                "\r\n",
+                "é",
+                "\\n",
+                "|",
+            ),
+            *("src=1 ", "\\= "),
+        )
+    ],
+)
+def test_translation_of_cef(make, begin):
+    """Escapes, keys and blanks without end."""
+    require_kernel()
+    known = [f"{CEF}src=1", f"{CEF}request=1 src=2", f"{CEF}cs1=1 cs1Label=MalopId request=x"]
+    assert_linear(translation("cybereason", known, CEF + begin), make)
+
+
+def translation(vendor, known, begin):
+    """Return what translates the rest of a message, where some messages are known."""
+    pair = Pair(vendor)
+    pair.learn(known)
+    tree = pair.translator._tree
+
+    def work(text):
+        tree.translate((begin + text).encode(), (b'""', b'""', b'""', None))
+
+    return work
