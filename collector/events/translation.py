@@ -47,11 +47,11 @@ MAX_SHAPES: Final = 256
 MAX_NODES: Final = 16_384
 MAX_LITERALS: Final = 4 * 1024 * 1024  # octets
 
-# To work out a shape takes as long as to read some fifty messages. So after the first ones it is
-# done for one of so many that could not be translated: whatever is sent, it adds little to their
-# cost.
+# To work out a shape takes as long as to read a hundred messages, at most. So after the first ones
+# it is done for one of so many that could not be translated: whatever is sent, it adds no more than
+# a fifth to what they cost.
 FIRST_SHAPES: Final = 64
-MISSES_PER_SHAPE: Final = 256
+MISSES_PER_SHAPE: Final = 512
 
 MAX_TAIL: Final = 16 * 1024
 """Octets of structured data that are compared; behind any header they are read as a whole."""
@@ -63,6 +63,7 @@ _NOTED: Final = datetime(2026, 1, 2, 3, 4, 5, 678_901, UTC)
 _RECEIPT: Final = Receipt(_NOTED, "2026-01-02T03:04:05.678901Z", UTC, "192.0.2.1")
 _ARRIVAL: Final = Arrival("0123456789abcdef0123456789abcdef", b"", (), _RECEIPT, {"priority": 13})
 _ADDED: Final = (_ARRIVAL.identifier, _RECEIPT.created, _RECEIPT.peer, _ARRIVAL.syslog)
+_OPTIONAL: Final = {2: "source", 3: "syslog"}  # of what is added, by its name in `log`
 _ENVELOPE: Final = tuple(orjson.dumps(added) for added in _ADDED)
 
 
@@ -146,6 +147,7 @@ class Translator:
         self._finish = finish
         self._header_of = header_of
         self.takes_runs = header_of is None
+        self._adds = _parts_of(finish)
         self._credit = FIRST_SHAPES * MISSES_PER_SHAPE
         self._forget()
 
@@ -165,7 +167,8 @@ class Translator:
         identifier = b'"%b"' % arrival.identifier.encode()
         envelope = identifier, *_added(arrival.receipt), header
         event = self._tree.translate(message, envelope)
-        if event is None:
+        # Where a part is not there, it is no fault of the message.
+        if event is None and None not in {envelope[part] for part in self._adds}:
             self._missed(message)
         return event
 
@@ -273,6 +276,14 @@ class Translator:
         layout = _emptied(event, evaluated.fields, ())
         self._finish(layout, _ARRIVAL)
         return layout
+
+
+def _parts_of(finish: Finish) -> set[int]:
+    """Return which parts of an envelope, of those that may not be there, events have."""
+    event: Event = {}
+    finish(event, _ARRIVAL)
+    log = event.get("log", {})
+    return {part for part, name in _OPTIONAL.items() if name in log}
 
 
 def _operations(operations: Sequence[Operation], steps: Sequence[Step]) -> list[kernel.Operation]:
