@@ -174,6 +174,10 @@ class Listening:
         self._leaving: list[Listener] = []
         self._settling = asyncio.Lock()
 
+    def sources(self) -> dict[Place, Source]:
+        """Return what the listeners receive from, by their places."""
+        return {place: listener.source for place, listener in self._listeners.items()}
+
     def addresses(self) -> dict[str, tuple[str, int] | str | None]:
         """Return where each listener listens, by its name: host and port, or a path."""
         return {item.settings.name: item.address for item in self._listeners.values()}

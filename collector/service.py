@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import sqlite3
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,7 +45,7 @@ from collector.syslog.message import KeyName
 from collector.workers.board import BUFFERED_OCTETS, Post
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
+    from collections.abc import Coroutine, Iterator
 
     from collector.config import Config, SinkSettings
     from collector.deliveries import Plan as DeliveryPlan
@@ -55,6 +55,9 @@ if TYPE_CHECKING:
 
 # What going by settings may fail of.
 REFUSALS = (ConfigError, FileError, ListenError)
+
+# Between two looks at what all workers hold of unfinished messages.
+BUFFERS_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -199,6 +202,7 @@ class Service:
         if listens:
             self._begin(self._look_after_senders(), "senders")
             self._begin(self._look_after_memory(), "memory")
+            self._begin(self._look_after_buffers(), "buffers")
 
     async def stop(self) -> None:
         """Stop listening, deliver what is there, give up after the grace period or if cancelled."""
@@ -253,16 +257,29 @@ class Service:
         """Let go of what was prepared for nothing."""
         self._listening.discard(prepared.listening)
 
-    async def take_over(self, prepared: Prepared) -> None:
-        """Go by other settings, then wind down what only the former ones needed."""
-        try:
+    def adopt(self, prepared: Prepared) -> None:
+        """Go by other settings from now on; `settle` is to follow."""
+        with self._failing():
             self._adopt(prepared)
+
+    async def settle(self) -> None:
+        """Wind down what only the former settings needed."""
+        with self._failing():
             await asyncio.gather(self._deliveries.settle(), self._settle_listeners())
-        except Exception:  # half changed, it might answer for messages that are not safe
+        self._forget()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Ask for a stop if settings are taken over in part only.
+
+        Half changed, we might answer for messages that are not safe.
+        """
+        try:
+            yield
+        except Exception:
             log.exception("settings taken over in part only, please report it")
             self.fail()
             raise
-        self._forget()
 
     async def _settle_listeners(self) -> None:
         await self._listening.settle()
@@ -276,7 +293,9 @@ class Service:
         self._shares.clear()
         self._shares.update(prepared.deliveries.shares)
         key_name = KeyName(config.routing.structured_data_id, config.routing.parameter)
-        maker = IntakeMaker(config, self._deliveries, self.stats, self._watches, key_name)
+        maker = IntakeMaker(
+            config, self._deliveries, self.stats, self._watches, key_name, self._post
+        )
         router = maker.router(prepared.keys)
         self._pipeline.reconfigure(
             Rules(
@@ -300,10 +319,16 @@ class Service:
             stats.listeners.setdefault(listener.name, ListenerStats(listener.name))
         reasons = (*stats.drop_reasons, *filters.reasons(config))
         stats.drop_reasons = tuple(dict.fromkeys(reasons))
-        stats.sightings.configure(
-            {intake.name: intake.expect_every for intake in config.intakes}, time.time()
-        )
+        stats.sightings.configure(self._expected(config), time.time())
         self._watches = drift.watches(config, stats, self._watches)
+
+    def _expected(self, config: Config) -> dict[str, float | None]:
+        """Return for each intake how long its senders may be silent.
+
+        One of several workers hears only some of them: the supervisor tells who is silent.
+        """
+        is_alone = self._post.count == 1
+        return {intake.name: intake.expect_every if is_alone else None for intake in config.intakes}
 
     def _forget(self) -> None:
         """Let go of the counters of what is no longer there."""
@@ -338,6 +363,12 @@ class Service:
         while True:
             await asyncio.sleep(memory.GIVE_BACK_SECONDS)
             await asyncio.to_thread(memory.give_back)
+
+    async def _look_after_buffers(self) -> None:
+        """Make room when other workers hold more, also while nothing is read here."""
+        while True:
+            await asyncio.sleep(BUFFERS_SECONDS)
+            self._buffers.keep_bound()
 
     def _serve_requests(self) -> None:
         """Have what the command line asks for carried out, where there is a file to ask in."""

@@ -113,7 +113,8 @@ class SingleDaemon(Daemon[Prepared]):
         return await self._service.prepare(loaded.config, listen=self._listens)
 
     async def _take_over(self, prepared: Prepared) -> None:
-        await self._service.take_over(prepared)
+        self._service.adopt(prepared)
+        await self._service.settle()
 
     async def _discard(self, prepared: Prepared) -> None:
         self._service.discard(prepared)

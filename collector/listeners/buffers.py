@@ -43,6 +43,8 @@ class Buffers:
         self.octets = 0
         self._shared = shared
         self._processes = processes
+        if shared is not None:
+            shared.value = 0  # what the process before this one held is gone
         self._holders: dict[Holder, int] = {}  # in the order in which they began to hold
 
     def hold(self, holder: Holder, octets: int) -> None:

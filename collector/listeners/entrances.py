@@ -158,6 +158,9 @@ class SocketEntrance:
     def _accept(self) -> None:
         """Accept the connections that wait, up to the bound of a wake-up."""
         for _ in range(ACCEPTS_PER_WAKE):
+            let_in = self._let_in
+            if let_in is None:  # since the last one
+                return
             try:
                 connected, address = self.socket.accept()
             except BlockingIOError:
@@ -167,7 +170,7 @@ class SocketEntrance:
             except OSError as error:
                 self._rest(error)
                 return
-            self._admit(connected, address)
+            self._admit(connected, address, let_in)
 
     def _rest(self, error: OSError) -> None:
         """Accept nothing for a moment: there is no room for another connection in the system."""
@@ -183,7 +186,12 @@ class SocketEntrance:
     def _accept_again(self) -> None:
         self._loop.add_reader(self.socket, self._accept)
 
-    def _admit(self, connected: socket.socket, address: tuple[str, int] | str) -> None:
+    def _admit(
+        self,
+        connected: socket.socket,
+        address: tuple[str, int] | str,
+        let_in: Callable[[Visitor], None],
+    ) -> None:
         """Count a connection in and let it in, or close it."""
         connected.setblocking(False)
         peer = peer_address(address[0]) if connected.family != socket.AF_UNIX else None
@@ -203,8 +211,7 @@ class SocketEntrance:
         if not is_proxied:
             self._admission.enter(peer)
             visitor.sender = peer
-        if self._let_in is not None:
-            self._let_in(visitor)
+        let_in(visitor)
 
     def _refuse(self, connected: socket.socket, reason: str, peer: Address | None) -> None:
         connected.close()
@@ -214,6 +221,10 @@ class SocketEntrance:
 
     async def enter(self, visitor: Visitor, sender: Address) -> str | None:
         """Count a connection of a proxy under its sender; or say why it may not enter."""
+        return self.enter_now(visitor, sender)
+
+    def enter_now(self, visitor: Visitor, sender: Address) -> str | None:
+        """Do what `enter` does."""
         refusal = self._admission.enter(sender)
         if refusal is None:
             visitor.sender = sender
