@@ -232,6 +232,20 @@ def summary(connection: sqlite3.Connection, choice: Choice = ALL) -> list[Kind]:
     return [Kind(*row) for row in connection.execute(query, _parameters(choice))]
 
 
+def together(summaries: Iterable[Sequence[Kind]]) -> list[Kind]:
+    """Return the kinds of dead letters there are in several files, in the order of `summary`."""
+    found: dict[tuple[str, str, str], Kind] = {}
+    for kind in (kind for summary in summaries for kind in summary):
+        known = found.get(kind[:3], kind._replace(letters=0, octets=0))
+        found[kind[:3]] = kind._replace(
+            letters=known.letters + kind.letters,
+            octets=known.octets + kind.octets,
+            oldest=min(known.oldest, kind.oldest),
+            newest=max(known.newest, kind.newest),
+        )
+    return sorted(found.values())
+
+
 def last_number(connection: sqlite3.Connection) -> int:
     """Return the highest number that a dead letter has; 0 if there is none."""
     row = connection.execute("SELECT max(number) FROM letter").fetchone()
