@@ -16,6 +16,9 @@ from collector.listeners.opening import OwnSockets
 from collector.loading import Loaded
 from collector.single import SingleDaemon
 from collector.systemd import InheritedSockets, Notifier, inherited_sockets
+from collector.workers.accepting import DealtSockets
+from collector.workers.count import worker_count
+from collector.workers.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -55,9 +58,7 @@ async def serve(
     Raises:
         StartError: the daemon cannot start.
     """
-    sockets = OwnSockets(InheritedSockets(inherited_sockets(os.environ)))
-    notifier = Notifier(os.environ)
-    daemon = SingleDaemon(loaded, load, sockets, notifier)
+    daemon, notifier = _daemon(loaded, load)
     _on_stop_signal(daemon.stop_asked.set)
     hangup = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
@@ -75,6 +76,17 @@ async def serve(
     notifier.close()
     logs.audit("stop", logs.DAEMON if daemon.failed else logs.SIGNAL, exit_code=code)
     return code
+
+
+def _daemon(loaded: Loaded, load: Load) -> tuple[AnyDaemon, Notifier]:
+    """Return the daemon that settings ask for, of one process or several; and who tells of it."""
+    inherited = InheritedSockets(inherited_sockets(os.environ))
+    notifier = Notifier(os.environ)
+    workers = worker_count(loaded.config.workers)
+    if workers == 1:
+        return SingleDaemon(loaded, load, OwnSockets(inherited), notifier), notifier
+    sockets = DealtSockets(inherited, workers)
+    return Supervisor(loaded, load, sockets, notifier, workers), notifier
 
 
 async def _reload_at(hangup: asyncio.Event, daemon: AnyDaemon) -> None:

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
-def as_json(place: Place) -> list[Any]:
+def as_json(place: Place) -> list[int | str]:
     """Return a place as a message holds it."""
     return [int(place.kind), place.where, place.name]
 
@@ -126,6 +126,7 @@ class Dealing:
                 "kind": "connection",
                 "place": as_json(place),
                 "number": number,
+                "peer": visitor.peer and str(visitor.peer),
                 "is_proxied": visitor.is_proxied,
             },
             visitor.connected.detach(),

@@ -83,6 +83,13 @@ def carried(before: Packed, last: Packed) -> Packed:
     return _merged((before, counted))
 
 
+def uncounted(last: Packed) -> Packed:
+    """Return what `carried` leaves: how a process that has ended was when it last said so."""
+    return [
+        family for family in last if family["type"] not in COUNTED or family["name"] in OUTLIVING
+    ]
+
+
 def merged_families(parts: Iterable[Packed]) -> list[Metric]:
     """Return the metric families of the whole.
 
@@ -143,7 +150,7 @@ def merged_status(own: Part, parts: Sequence[Part]) -> Part:
     every = [own, *parts]
     return {
         **own,
-        "ledger": _sum(part["ledger"] for part in every if "ledger" in part),
+        "ledger": summed(part["ledger"] for part in every if "ledger" in part),
         "buffered_bytes": sum(part.get("buffered_bytes", 0) for part in every),
         "listeners": _by_name(every, "listeners", _listener),
         "intakes": _by_name(every, "intakes", _intake),
@@ -159,13 +166,13 @@ def merged_degraded(parts: Iterable[Sequence[Mapping[str, str]]]) -> list[dict[s
     return list(found.values())
 
 
-def _sum(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def summed(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Add up numbers by name, and those of mappings under a name likewise."""
     total: dict[str, Any] = {}
     for part in parts:
         for name, value in part.items():
             if isinstance(value, dict):
-                total[name] = _sum((total.get(name, {}), value))
+                total[name] = summed((total.get(name, {}), value))
             else:
                 total[name] = total.get(name, 0) + value
     return total
@@ -186,7 +193,7 @@ def _listener(entries: list[Part]) -> Part:
     drops = [entry["kernel_drops"] for entry in entries if entry["kernel_drops"] is not None]
     return {
         **entries[0],
-        **_sum({name: entry[name] for name in counts} for entry in entries),
+        **summed({name: entry[name] for name in counts} for entry in entries),
         "kernel_drops": sum(drops) if drops else None,
     }
 
@@ -199,7 +206,7 @@ def _intake(entries: list[Part]) -> Part:
     newest = sorted(seen.items(), key=itemgetter(1), reverse=True)[:SHOWN_SOURCES]
     return {
         **entries[0],
-        **_sum({name: entry[name] for name in counts} for entry in entries),
+        **summed({name: entry[name] for name in counts} for entry in entries),
         "last_seen": [{"source": source, "at": at} for source, at in newest],
     }
 
@@ -210,11 +217,11 @@ def _sink(entries: list[Part]) -> Part:
     waiting = [entry["waiting"] for entry in entries]
     return {
         **entries[0],
-        **_sum({name: entry[name] for name in counts} for entry in entries),
+        **summed({name: entry[name] for name in counts} for entry in entries),
         "up": all(entry["up"] for entry in entries),
         "problem": problems[0] if problems else entries[0]["problem"],
         "waiting": {
-            **_sum(waiting),
+            **summed(waiting),
             "oldest_seconds": max(entry["oldest_seconds"] for entry in waiting),
         },
     }
@@ -226,7 +233,7 @@ def _spool(entries: list[Part]) -> Part:
         return {}
     found = {
         **entries[0],
-        **_sum({"octets": entry["octets"], "gone": entry["gone"]} for entry in entries),
+        **summed({"octets": entry["octets"], "gone": entry["gone"]} for entry in entries),
         "full": any(entry["full"] for entry in entries),
     }
     if "lost_at_most" in found:
