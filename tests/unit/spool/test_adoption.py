@@ -373,7 +373,7 @@ def test_a_file_that_cannot_be_moved_waits_for_the_next_start(tmp_path, monkeypa
     with monkeypatch.context() as patch, structlog.testing.capture_logs() as logs:
         patch.setattr(adoption, "insert", insert)
         assert adopt(tmp_path) == [tmp_path / "spool-1.db"]
-    assert [line["log_level"] for line in logs] == ["error", "info"]
+    assert [line["log_level"] for line in logs] == ["info", "error", "info", "info"]
     assert ledger_of(tmp_path) == expected
     adopt(tmp_path)
     assert ledger_of(tmp_path) == expected
