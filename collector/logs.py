@@ -71,7 +71,8 @@ def configure(
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # In one piece: the lines of workers would come to lie within each other.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -100,7 +101,7 @@ def audit(action: str, actor: str, **details: Any) -> None:
     """
     # Not cached: `configure` may not have been called yet, and stderr may have been replaced.
     structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        structlog.WriteLogger(sys.stderr),
         processors=[
             _mark,
             structlog.stdlib.add_log_level,

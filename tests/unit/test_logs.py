@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pwd
+import sys
 from pathlib import Path
 
 import pytest
@@ -166,3 +167,25 @@ def test_a_user_is_known_by_number_and_name(monkeypatch):
     assert logs.user() == f"uid {os.getuid()} ({pwd.getpwuid(os.getuid()).pw_name})"
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
     assert logs.user() == "uid 4000000000"
+
+
+def test_a_line_is_written_in_one_piece(fresh_logging, monkeypatch):
+    """Those of several processes that share stderr do not come to lie within each other."""
+    written = []
+
+    class Stream:
+        def write(self, text):
+            written.append(text)
+
+        def flush(self):
+            pass
+
+        def isatty(self):
+            return False
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    logs.configure("info", "json")
+    structlog.get_logger().info("first")
+    logs.audit("second", "uid 1")
+    assert [json.loads(line)["event"] for line in written] == ["first", "audit"]
+    assert all(line.endswith("\n") for line in written)
