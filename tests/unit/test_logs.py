@@ -169,7 +169,8 @@ def test_a_user_is_known_by_number_and_name(monkeypatch):
     assert logs.user() == "uid 4000000000"
 
 
-def test_a_line_is_written_in_one_piece(fresh_logging, monkeypatch):
+@pytest.mark.usefixtures("fresh_logging")
+def test_a_line_is_written_in_one_piece(monkeypatch):
     """Those of several processes that share stderr do not come to lie within each other."""
     written = []
 
