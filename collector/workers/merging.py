@@ -1,21 +1,27 @@
 """One picture of many processes: what each says of itself, added up.
 
-Everything that comes in and goes out is what JSON can hold, but for the metric families at the end.
+What comes in is what JSON can hold; so is what goes out, but for the metric families at the end.
 What cannot be added up, as an address or a version, is that of the supervisor, else of the first.
 """
 
 from __future__ import annotations
 
 from operator import itemgetter
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client.core import Metric
 
-from collector.admin.status import SHOWN_SOURCES
+from collector.admin.status import SHOWN_SOURCES, intake_status
 from collector.drift import WITHOUT_VALUE
+from collector.metrics import IntakeStats
+from collector.sightings import Sightings
+from collector.spool import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from collector.config import Config
 
 Packed = list[dict[str, Any]]
 """Metric families of a process: `{name, help, type, samples: [[name, labels, value], …]}`."""
@@ -137,6 +143,35 @@ def _combination(family: Mapping[str, Any]) -> Callable[[tuple[float, float]], f
 
 
 # State.
+
+
+def blank(config: Config) -> Part:
+    """Return the state of a daemon whose workers have not said anything yet, but for listeners."""
+    waiting = {"events": 0, "octets": 0, "oldest_seconds": 0.0}
+    counts = {"delivered": 0, "failure_store": 0, "requests": {}, "in_flight": 0}
+    spool: Part = {
+        "type": config.spool.type,
+        "octets": 0,
+        "max_bytes": config.spool.bound,
+        "full": False,
+        "gone": {},
+    }
+    if config.spool.type == "sqlite":
+        directory = Path(config.spool.path)
+        spool |= {
+            "path": str(directory),
+            "disk_free": files.free_octets(directory),
+            "quarantined": files.quarantined_octets(directory),
+            "lost_at_most": 0,
+        }
+    return {
+        "intakes": [intake_status(IntakeStats(item.name), Sightings()) for item in config.intakes],
+        "sinks": [
+            {"name": item.name, "up": True, "problem": None, **counts, "waiting": waiting}
+            for item in config.sinks
+        ],
+        "spool": spool,
+    }
 
 
 def merged_status(own: Part, parts: Sequence[Part]) -> Part:

@@ -172,6 +172,7 @@ class Supervisor(Daemon[Prepared]):
         addresses = self._listening.addresses()
         own = {
             **self._identity(),
+            **merging.blank(self._loaded.config),
             "degraded": self._known_degraded(),
             "ledger": self._stats.ledger.as_dict(),
             "listeners": [
@@ -223,6 +224,7 @@ class Supervisor(Daemon[Prepared]):
         except (StartError, OSError, *REFUSALS) as error:
             await self._break_off()
             raise StartError(str(error)) from error
+        self._dealing.look()
         self._is_listening = True
         self._sockets.close_rest()
         for member in self._members:
@@ -301,7 +303,6 @@ class Supervisor(Daemon[Prepared]):
             raise StartError(answer["problem"])
         member.is_running = True
         log.info("worker started", worker=member.number, pid=member.pid)
-        self._dealing.look()
 
     def _settings(self, loaded: Loaded) -> Message:
         """Return what a worker needs to know to go by settings."""
@@ -348,6 +349,7 @@ class Supervisor(Daemon[Prepared]):
         except (StartError, OSError) as error:
             log.error("worker cannot start", worker=member.number, problem=str(error))  # noqa: TRY400
             member.kill()
+        self._dealing.look()
 
     def _hear(self, member: Member, message: Message) -> None:
         self._dealing.hear(member, message)

@@ -9,10 +9,14 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
+from collector.config import parse
 from collector.ledger import Ledger
 from collector.metrics import IntakeStats, ListenerStats, MetricsCollector, SinkStats, Stats
 from collector.spool import Share
+from collector.spool.building import build_spool
 from collector.spool.memory import MemorySpool
+from collector.workers import merging
+from collector.workers.board import Post
 from collector.workers.merging import (
     carried,
     merged_degraded,
@@ -293,3 +297,29 @@ def test_the_order_of_processes_does_not_matter(given_parts, random):
     before = values(parts)
     random.shuffle(parts)
     assert values(parts) == pytest.approx(before)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "memory"])
+async def test_what_is_told_has_its_form_before_any_worker_says_something(tmp_path, kind):
+    """Zeros for everything that settings name; a worker adds to them."""
+    config = parse(
+        f"""
+        listeners: [{{name: tcp, transport: tcp, port: 0}}]
+        intakes: [{{name: edr, parser: raw, key: k}}]
+        sinks: [{{name: siem, url: "http://siem.example/"}}]
+        spool: {{type: {kind}, path: {tmp_path}}}
+        """,
+        source="test",
+        environ={},
+    )
+    blank = merging.blank(config)
+    spool = build_spool(config, Ledger(), Post.alone())
+    await spool.start()
+    assert blank["spool"].keys() == {"type", *spool.status()}
+    await spool.close()
+    for section, entry in (("sinks", sink()), ("intakes", intake())):
+        assert [item.keys() for item in blank[section]] == [entry.keys()]
+    merged = merged_status(blank, [state(spool={**blank["spool"], "octets": 1})])
+    assert merged["sinks"] == [sink()]
+    assert merged["intakes"] == [intake()]
+    assert merged["spool"]["octets"] == 1
