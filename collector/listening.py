@@ -18,7 +18,6 @@ from collector.listeners.relp import RelpConnection
 from collector.listeners.streams import StreamListener
 from collector.listeners.tcp import SyslogConnection
 from collector.listeners.udp import DatagramListener
-from collector.metrics import ListenerStats
 from collector.settings.files import FileError
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collector.listeners.connections import Connection
     from collector.listeners.entrances import Entrance
     from collector.listeners.opening import Sockets, Source
-    from collector.metrics import Stats
+    from collector.metrics import ListenerStats, Stats
     from collector.pipeline import Pipeline
     from collector.routing import Address, Router
 
@@ -197,10 +196,8 @@ class Listening:
                     plan.encryptions[settings.name] = Encryption.of(settings.tls)
                 place = Place.of(settings)
                 if place not in self._listeners:
-                    stats = self._stats.listeners.get(settings.name) or ListenerStats(settings.name)
-                    plan.opened[place] = await self._sockets.open(
-                        settings, stats, [*self._listeners.values()]
-                    )
+                    present = [*self._listeners.values()]
+                    plan.opened[place] = await self._sockets.open(settings, present)
         except (FileError, ListenError) as error:
             self.discard(plan)
             raise ListenError(f"listener {settings.name}: {error}") from error

@@ -17,13 +17,13 @@ from collector.listeners.admission import Admission
 from collector.listeners.reasons import MAX_CONNECTIONS
 from collector.listeners.sockets import address_of, limit_segments
 from collector.logs import Reports
+from collector.metrics import ListenerStats
 from collector.routing import peer_address, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from collector.config import ListenerSettings
-    from collector.metrics import ListenerStats
     from collector.routing import Address
 
 # Few enough that those which are over at once, as port probes, do not pile up while being opened.
@@ -70,7 +70,9 @@ class Entrance(Protocol):
     def address(self) -> tuple[str, int] | str | None:
         """Where senders connect: host and port, or a path; None where somebody else knows."""
 
-    def open(self, let_in: Callable[[Visitor], None]) -> None:
+    def open(
+        self, let_in: Callable[[Visitor], None], settings: ListenerSettings, stats: ListenerStats
+    ) -> None:
         """Begin to let connections in."""
 
     def reconfigure(self, settings: ListenerSettings, stats: ListenerStats) -> None:
@@ -101,18 +103,15 @@ class SocketEntrance:
     Args:
         bound: the socket, which listens.
         settings: of the listener.
-        stats: counters of the listener.
 
     Attributes:
         socket: as above.
     """
 
-    def __init__(
-        self, bound: socket.socket, settings: ListenerSettings, stats: ListenerStats
-    ) -> None:
+    def __init__(self, bound: socket.socket, settings: ListenerSettings) -> None:
         self.socket = bound
         self._settings = settings
-        self._stats = stats
+        self._stats = ListenerStats(settings.name)
         self._loop = asyncio.get_running_loop()
         self._reports = Reports(log)
         self._admission = Admission(settings)
@@ -125,20 +124,19 @@ class SocketEntrance:
         """Where senders connect: host and port, or a path."""
         return address_of(self.socket)
 
-    def open(self, let_in: Callable[[Visitor], None]) -> None:
+    def open(
+        self, let_in: Callable[[Visitor], None], settings: ListenerSettings, stats: ListenerStats
+    ) -> None:
         """Begin to accept."""
         self._let_in = let_in
-        self._limit_segments()
+        self.reconfigure(settings, stats)
         self._loop.add_reader(self.socket, self._accept)
 
     def reconfigure(self, settings: ListenerSettings, stats: ListenerStats) -> None:
         """Accept by other settings."""
         self._settings = self._admission.settings = settings
         self._stats = stats
-        self._limit_segments()
-
-    def _limit_segments(self) -> None:
-        if self._settings.transport == "relp":
+        if settings.transport == "relp":
             limit_segments(self.socket)  # one that was inherited, or was there for something else
 
     def shut(self) -> None:

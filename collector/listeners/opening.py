@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from collector.config import ListenerSettings
     from collector.listeners.encryption import Encryption
-    from collector.metrics import ListenerStats
     from collector.systemd import InheritedSockets
 
 log = structlog.get_logger(__name__)
@@ -88,14 +87,11 @@ class Present(Protocol):
 class Sockets(Protocol):
     """Gives listeners what they receive from, and tells the world of them."""
 
-    async def open(
-        self, settings: ListenerSettings, stats: ListenerStats, present: Sequence[Present]
-    ) -> Source:
+    async def open(self, settings: ListenerSettings, present: Sequence[Present]) -> Source:
         """Open what a listener receives from.
 
         Args:
             settings: of the listener.
-            stats: its counters.
             present: the listeners of now, to name the one that is in its way.
 
         Raises:
@@ -133,14 +129,11 @@ class OwnSockets:
         """Close what was inherited and no listener has taken."""
         self._inherited.close_rest()
 
-    async def open(
-        self, settings: ListenerSettings, stats: ListenerStats, present: Sequence[Present]
-    ) -> Source:
+    async def open(self, settings: ListenerSettings, present: Sequence[Present]) -> Source:
         """Bind a socket, or take one that was inherited.
 
         Args:
             settings: of the listener.
-            stats: its counters.
             present: the listeners of now, to name the one that is in its way.
 
         Raises:
@@ -149,7 +142,7 @@ class OwnSockets:
         place = Place.of(settings)
         bound = await self._bind(settings, place, present)
         if place.kind == socket.SOCK_STREAM:
-            return SocketEntrance(bound, settings, stats)
+            return SocketEntrance(bound, settings)
         return self._for_datagrams(bound)
 
     def _for_datagrams(self, bound: socket.socket) -> Source:

@@ -140,7 +140,7 @@ class StreamListener:
 
     def start(self) -> None:
         """Begin to take connections in."""
-        self.source.open(self._let_in)
+        self.source.open(self._let_in, self.settings, self.stats)
         self._sweep()
 
     def pause(self) -> None:

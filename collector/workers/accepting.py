@@ -183,17 +183,23 @@ class DealtConnections:
 
     Args:
         entrance: where they come in.
-        settings: the listener's settings; replaced by `reconfigure`.
+        settings: the listener's settings; replaced by `reconfigure`, as are its counters.
+        stats: its counters.
         dealing: deals them.
     """
 
     has_source = True
 
     def __init__(
-        self, entrance: SocketEntrance, settings: ListenerSettings, dealing: Dealing
+        self,
+        entrance: SocketEntrance,
+        settings: ListenerSettings,
+        stats: ListenerStats,
+        dealing: Dealing,
     ) -> None:
         self.source = entrance
         self.settings = settings
+        self._stats = stats
         self._dealing = dealing
         self._place = Place.of(settings)
         self._is_paused = False
@@ -206,7 +212,7 @@ class DealtConnections:
     def start(self) -> None:
         """Begin to accept."""
         if not self._is_paused:
-            self.source.open(self._let_in)
+            self.source.open(self._let_in, self.settings, self._stats)
 
     def reconfigure(
         self,
@@ -216,7 +222,7 @@ class DealtConnections:
         encryption: Encryption | None,  # noqa: ARG002 - workers speak TLS
     ) -> None:
         """Accept by other settings."""
-        self.settings = settings
+        self.settings, self._stats = settings, stats
         self.source.reconfigure(settings, stats)
 
     def pause(self) -> None:
@@ -227,7 +233,7 @@ class DealtConnections:
     def resume(self) -> None:
         """Accept again."""
         self._is_paused = False
-        self.source.open(self._let_in)
+        self.source.open(self._let_in, self.settings, self._stats)
 
     def announce_end(self) -> None:
         """Accept nobody from now on."""
@@ -388,11 +394,11 @@ class Dealers:
         source: Source,
         settings: ListenerSettings,
         router: Router,  # noqa: ARG002 - workers route
-        stats: ListenerStats,  # noqa: ARG002 - the entrance has them
+        stats: ListenerStats,
         encryption: Encryption | None,  # noqa: ARG002 - workers speak TLS
     ) -> Listener:
         """Make one."""
         if isinstance(source, SocketEntrance):
-            return DealtConnections(source, settings, self.dealing)
+            return DealtConnections(source, settings, stats, self.dealing)
         assert isinstance(source, DatagramSockets)  # noqa: S101 - what DealtSockets opens
         return DealtDatagrams(source, settings)

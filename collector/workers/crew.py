@@ -12,6 +12,7 @@ from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
+from collector.ledger import Ledger
 from collector.workers import merging
 from collector.workers.channel import Channel
 
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 
 # What systemd tells a process is for that one alone.
 _NOT_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+
+PROGRAM: Final = "collector.workers.worker"
+"""What a worker runs: a module."""
 
 REPORT_SECONDS: Final = 1.0
 """How long a worker may take to say how it is; after that, what it said last is taken."""
@@ -107,7 +111,7 @@ class Member:
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "collector.workers.worker",
+                PROGRAM,
                 str(descriptor),
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(descriptor,),
@@ -231,5 +235,5 @@ class Member:
     @property
     def ledger(self) -> dict[str, Any]:
         """Its accounts, as last known."""
-        found: dict[str, Any] = self._status.get("ledger", {})
-        return found
+        found: dict[str, Any] | None = self._status.get("ledger")
+        return Ledger().as_dict() if found is None else found

@@ -42,7 +42,12 @@ class HandedEntrance:
         self._asked: dict[int, asyncio.Future[str | None]] = {}
         self._let_in: Callable[[Visitor], None] | None = None
 
-    def open(self, let_in: Callable[[Visitor], None]) -> None:
+    def open(
+        self,
+        let_in: Callable[[Visitor], None],
+        settings: ListenerSettings,  # noqa: ARG002 - the supervisor keeps the limits
+        stats: ListenerStats,  # noqa: ARG002 - and counts who may not come in
+    ) -> None:
         """Begin to let connections in."""
         self._let_in = let_in
         self._handed.entrances[self._place] = self
@@ -155,7 +160,6 @@ class HandedSockets:
     async def open(
         self,
         settings: ListenerSettings,
-        stats: ListenerStats,  # noqa: ARG002 - the supervisor counts who may not come in
         present: Sequence[Present],  # noqa: ARG002 - the supervisor has looked
     ) -> Source:
         """Return what was handed over for a listener."""

@@ -190,7 +190,7 @@ def serving(pipeline, durability, router, stats, listener_settings):
         else:
             protocol = partial(SyslogConnection, pipeline=pipeline)
         listener = StreamListener(
-            SocketEntrance(bound, settings, stats),
+            SocketEntrance(bound, settings),
             settings,
             protocol=protocol,
             router=router,
