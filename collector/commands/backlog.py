@@ -34,7 +34,7 @@ def warnings(config: Config) -> list[Problem]:
             with closing(Store(directory, worker=worker)) as store:
                 for sink, form, codec, events in store.waiting_forms():
                     waiting[sink, form, codec] += events
-    except (sqlite3.Error, DamagedError, NewerVersionError) as error:
+    except (sqlite3.Error, OSError, DamagedError, NewerVersionError) as error:
         return [Problem("spool.path", f"what waits there cannot be looked at: {error}")]
     return list(_warnings(config, waiting))
 

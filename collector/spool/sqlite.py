@@ -235,7 +235,6 @@ class SqliteSpool:
             )
         self._lanes.tell()
         self._lanes.check()
-        await self._writer.on_thread(self._writer.store.tell_sizes)
         await self._writer.on_thread(self._writer.store.mark_in_use)
 
     def _ended(self, task: asyncio.Task[None]) -> None:

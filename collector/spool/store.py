@@ -328,8 +328,9 @@ class Store:
                 accounts = {**accounts, "received": accounts["received"] + missed.total()}
             self.write_accounts(accounts)
             self.write_notes(group.notes)
-        if group.letters or group.released:
-            self.tell_sizes()
+            sizes = self._sizes() if group.letters or group.released else None
+        if sizes is not None:
+            self._bounds.tell(sizes)
         return Outcome(evicted, missed)
 
     def purge(self, choice: Choice, account: str = PURGED) -> Counter[str]:
@@ -337,7 +338,8 @@ class Store:
         with self._transaction():
             deleted = letters.delete(self._connection, choice)
             self.write_accounts(_with_dropped(self.accounts(), account, deleted))
-        self.tell_sizes()
+            sizes = self._sizes()
+        self._bounds.tell(sizes)
         return deleted
 
     def expire(self, max_age: float) -> Counter[str]:
@@ -345,7 +347,8 @@ class Store:
         with self._transaction():
             expired = letters.expire(self._connection, self._clock() - max_age)
             self.write_accounts(_with_dropped(self.accounts(), EXPIRED, expired))
-        self.tell_sizes()
+            sizes = self._sizes()
+        self._bounds.tell(sizes)
         return expired
 
     def evict(self) -> Counter[str]:
@@ -355,12 +358,16 @@ class Store:
             for pool in self._bounds.exceeded():
                 evicted += letters.evict(self._connection, pool, self._bounds.of(pool))
             self.write_accounts(_with_dropped(self.accounts(), EVICTED, evicted))
-        self.tell_sizes()
+            sizes = self._sizes()
+        self._bounds.tell(sizes)
         return evicted
 
-    def tell_sizes(self) -> None:
-        """Tell the other workers how large the pools of dead letters are."""
-        self._bounds.tell(letters.sizes(self._connection))
+    def _sizes(self) -> Counter[str]:
+        """Return how large the pools of dead letters are, to be told to the other workers.
+
+        It is read within a transaction: what fails after one would seem not to have been done.
+        """
+        return letters.sizes(self._connection)
 
     def write_accounts(self, accounts: Mapping[str, Any]) -> None:
         """Put accounts in the place of those that are stored; within a transaction."""
@@ -384,6 +391,8 @@ class Store:
         """Note that a process uses the file and has not ended as it should yet."""
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 0)")
+            sizes = self._sizes()
+        self._bounds.tell(sizes)
 
     def vacuum(self) -> None:
         """Give some pages back to the file system if many are free."""

@@ -672,3 +672,15 @@ async def test_a_file_that_is_not_taken_over_is_named(tmp_path, monkeypatch):
     reason = "left by a former worker, its events wait, see the log"
     assert spool.degraded() == [{"spool": "spool-1.db", "reason": reason}]
     await Room(spool, ledger).close()
+
+
+async def test_a_new_file_in_the_place_of_a_damaged_one_has_no_dead_letters(tmp_path):
+    """The other workers learn at once that there is room for theirs."""
+    async with two_workers(tmp_path) as (first, _):
+        first.set_aside(letter_of(1))
+        await first.durable()
+        column = first.spool._post.board.column(board.letters(""))
+        assert column.value == letter_of(1).size
+        writer = first.spool._writer
+        await writer.damaged(writer.store, "malformed")
+        assert column.value == 0
