@@ -72,7 +72,6 @@ def configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         # In one piece: the lines of workers would come to lie within each other.
-        # A line is one write: several processes may have the same stderr.
         logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )

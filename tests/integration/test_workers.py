@@ -502,7 +502,7 @@ async def test_a_reload_is_one_for_all(station, senders):
         ]
         assert metrics['collector_config_reloads_total{outcome="ok"}'] == 1
         assert await daemon.stop() == 0
-    assert sorted(station.numbers) == [*range(140)]
+    assert set(station.numbers) == {*range(140)}  # what was just delivered may be twice
 
 
 async def test_a_reload_that_cannot_be_changes_nothing(station, senders):
