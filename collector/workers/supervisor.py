@@ -172,7 +172,6 @@ class Supervisor(Daemon[Prepared]):
         addresses = self._listening.addresses()
         own = {
             **self._identity(),
-            **merging.blank(self._loaded.config),
             "degraded": self._known_degraded(),
             "ledger": self._stats.ledger.as_dict(),
             "listeners": [
@@ -180,6 +179,7 @@ class Supervisor(Daemon[Prepared]):
                 for item in self._loaded.config.listeners
                 if item.name in self._stats.listeners
             ],
+            **merging.blank(self._loaded.config),
         }
         states = [member.state for member in self._members if member.state]
         return {**merging.merged_status(own, states), "workers": [*map(self._told, self._members)]}
