@@ -203,6 +203,7 @@ class DealtConnections:
         self._dealing = dealing
         self._place = Place.of(settings)
         self._is_paused = False
+        self._is_over = False
 
     @property
     def address(self) -> tuple[str, int] | str:
@@ -228,19 +229,23 @@ class DealtConnections:
     def pause(self) -> None:
         """Leave those who connect to the kernel."""
         self._is_paused = True
-        self.source.shut()
+        if not self._is_over:
+            self.source.shut()
 
     def resume(self) -> None:
         """Accept again."""
         self._is_paused = False
-        self.source.open(self._let_in, self.settings, self._stats)
+        if not self._is_over:
+            self.source.open(self._let_in, self.settings, self._stats)
 
     def announce_end(self) -> None:
         """Accept nobody from now on."""
+        self._is_over = True
         self.source.shut()
 
     async def stop(self) -> None:
         """Have senders refused from now on."""
+        self._is_over = True
         self.source.close()
 
     def _let_in(self, visitor: Visitor) -> None:

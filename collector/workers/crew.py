@@ -49,11 +49,12 @@ class Member:
     Args:
         number: which it is, from 0 on.
         hear: is told what it says of connections.
-        relieved: is called when it can be told more again.
+        changed: is called when connections can be handed to it again, or no longer.
 
     Attributes:
         number: as above.
         is_running: whether it has started and not ended.
+        is_silent: whether it has left a question unanswered for long, and said nothing since.
         restarts: how often it was started in the place of one that had died.
         started: when it was started last, in seconds since 1970.
         heard: when it last answered, on the clock of the event loop.
@@ -64,15 +65,16 @@ class Member:
         self,
         number: int,
         hear: Callable[[Member, Message], None],
-        relieved: Callable[[], None],
+        changed: Callable[[], None],
     ) -> None:
         self.number = number
         self.is_running = False
+        self.is_silent = False
         self.restarts = 0
         self.started = 0.0
         self.heard = 0.0
         self._hear = hear
-        self._relieved = relieved
+        self._changed = changed
         self._loop = asyncio.get_running_loop()
         self._process: asyncio.subprocess.Process | None = None
         self._channel: Channel | None = None
@@ -107,7 +109,7 @@ class Member:
         with theirs:
             descriptor = theirs.fileno()
             environ = {name: v for name, v in os.environ.items() if name not in _NOT_INHERITED}
-            self._channel = Channel(mine, self._receive, self._cut_off, self._relieved)
+            self._channel = Channel(mine, self._receive, self._cut_off, self._changed)
             self._process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -117,6 +119,7 @@ class Member:
                 pass_fds=(descriptor,),
                 env=environ,
             )
+        self.is_silent = False
         self.started = time.time()
         self.heard = self._loop.time()
 
@@ -152,7 +155,9 @@ class Member:
     @property
     def can_take(self) -> bool:
         """Whether connections can be handed to it."""
-        return self.is_running and self._channel is not None and not self._channel.is_congested
+        channel = self._channel
+        is_there = self.is_running and channel is not None and not channel.is_congested
+        return is_there and not self.is_silent
 
     def tell(self, message: Message, descriptor: int = -1) -> None:
         """Send it a message, and maybe a descriptor, which is closed here then."""
@@ -181,7 +186,7 @@ class Member:
             os.close(descriptor)
         match message["kind"]:
             case "answer":
-                self.heard = self._loop.time()
+                self._heard_of_it()
                 answer = self._answers.get(message["question"])
                 if answer is not None and not answer.done():
                     answer.set_result(message)
@@ -190,11 +195,18 @@ class Member:
             case _:
                 self._hear(self, message)
 
+    def _heard_of_it(self) -> None:
+        self.heard = self._loop.time()
+        if self.is_silent:
+            self.is_silent = False
+            self._changed()
+
     def _cut_off(self) -> None:
         """Answer in its place those who still wait."""
         for answer in self._answers.values():
             if not answer.done():
                 answer.set_exception(GoneError())
+        self._changed()
 
     # How it is.
 
@@ -227,10 +239,16 @@ class Member:
         """What works only in part of it, or that it does not work at all."""
         worker = {"worker": str(self.number)}
         if not self.is_running:
-            return [{**worker, "reason": "has ended, it is started again"}]
+            return [{**worker, "reason": self._absence()}]
         if self._is_late:
             return [*self._degraded, {**worker, "reason": "does not answer"}]
         return self._degraded
+
+    def _absence(self) -> str:
+        deaths = len(self._deaths)
+        if deaths > 1:
+            return f"has ended {deaths} times within a minute, it is started again"
+        return "has ended, it is started again" if deaths else "has not started yet"
 
     @property
     def ledger(self) -> dict[str, Any]:

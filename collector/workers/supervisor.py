@@ -125,7 +125,7 @@ class Supervisor(Daemon[Prepared]):
         except OSError as error:
             raise StartError(f"workers: no memory to share: {error.strerror}") from error
         self._members = [
-            Member(number, self._hear, self._look_at_takers) for number in range(workers)
+            Member(number, self._hear, self._members_changed) for number in range(workers)
         ]
         self._dealing = Dealing(self._members)
         self._listening = Listening(
@@ -220,7 +220,7 @@ class Supervisor(Daemon[Prepared]):
             async with self._changing:  # a reload that is asked for by now comes after it
                 await self._start_admin()
                 await self._go_by(self._loaded)
-                await asyncio.gather(*(self._start_member(item) for item in self._members))
+                await self._start_members()
         except (StartError, OSError, *REFUSALS) as error:
             await self._break_off()
             raise StartError(str(error)) from error
@@ -232,6 +232,16 @@ class Supervisor(Daemon[Prepared]):
         self._begin(self._look_after_senders(), "senders")
         self._begin(self._grant(), "rates")
         self._begin(self.look_after_files(), "files")
+
+    async def _start_members(self) -> None:
+        """Start all workers; raises as `_start_member` does, if one of them cannot."""
+        starts = [asyncio.ensure_future(self._start_member(item)) for item in self._members]
+        done, pending = await asyncio.wait(starts, return_when=asyncio.FIRST_EXCEPTION)
+        for start in pending:
+            start.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        for start in done:
+            start.result()
 
     async def _break_off(self) -> None:
         """End what has been started before the start has failed."""
@@ -354,7 +364,7 @@ class Supervisor(Daemon[Prepared]):
     def _hear(self, member: Member, message: Message) -> None:
         self._dealing.hear(member, message)
 
-    def _look_at_takers(self) -> None:
+    def _members_changed(self) -> None:
         self._dealing.look()
 
     # Settings.
@@ -440,6 +450,8 @@ class Supervisor(Daemon[Prepared]):
         except GoneError:
             return
         except TimeoutError:
+            member.is_silent = True
+            self._dealing.look()
             self._end_hanging(member)
             return
         self._stats.sightings.absorb(answer["sightings"].encode(), time.time())

@@ -100,7 +100,7 @@ class Worker:
             case "end" | "entered":
                 self._sockets.hear(message)
             case "report":
-                self._answer(message, **self._report())
+                self._report(message)
             case "sightings":
                 self._answer(message, sightings=self._seen())
             case "stop":
@@ -243,15 +243,18 @@ class Worker:
     def _seen(self) -> str:
         return "" if self._service is None else self._service.stats.sightings.packed().decode()
 
-    def _report(self) -> Message:
+    def _report(self, message: Message) -> None:
+        """Say how the service is; a mistake in that costs the answer, not the service."""
         service = self._service
         if service is None:
-            return {"status": {}, "degraded": [], "families": []}
-        return {
-            "status": service.status(),
-            "degraded": service.degraded(),
-            "families": packed(service.registry.collect()),
-        }
+            return
+        try:
+            status, degraded = service.status(), service.degraded()
+            families = packed(service.registry.collect())
+        except Exception:
+            log.exception("how the worker is cannot be told, please report it")
+            return
+        self._answer(message, status=status, degraded=degraded, families=families)
 
 
 async def work(connected: socket.socket) -> int:

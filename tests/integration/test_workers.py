@@ -354,6 +354,27 @@ async def test_those_who_connect_while_no_worker_is_there_wait(station, senders)
         assert (await daemon.get("/readyz"))[0] == 200
 
 
+async def test_a_worker_that_does_not_answer_is_named(station, senders):
+    """What it has said last is shown; the other does its work."""
+    async with station.daemon() as daemon:
+        for place in range(2):
+            await senders.send(daemon, range(place * 10, place * 10 + 10))
+        status = await status_when(daemon, lambda status: status["ledger"]["delivered"] == 20)
+        victim = status["workers"][0]["pid"]
+        os.kill(victim, signal.SIGSTOP)
+        try:
+            _, text = await daemon.get("/readyz")
+            named = {"worker": "0", "reason": "does not answer"}
+            assert json.loads(text) == {"ready": True, "degraded": [named]}
+            status = await daemon.status()
+            assert status["ledger"]["delivered"] == 20
+            assert status["workers"][0]["ledger"]["delivered"] == 10
+        finally:
+            os.kill(victim, signal.SIGCONT)
+        await status_when(daemon, lambda status: status["degraded"] == [])
+        assert await daemon.stop() == 0
+
+
 @pytest.mark.slow
 async def test_workers_that_are_killed_under_load_lose_nothing_that_relp_has_confirmed(
     station, in_full

@@ -133,9 +133,21 @@ async def test_what_a_worker_that_ended_has_counted_stays_counted(member):
     assert member.families == [families(7), state]
 
 
+async def test_a_silent_worker_is_spared_until_it_is_heard_again(member):
+    """Whatever it was asked."""
+    member.is_silent = True
+    assert not member.can_take
+    await member.ask({"kind": "q", "answer": {}}, SECONDS)
+    assert member.can_take
+
+
 async def test_who_dies_again_and_again_waits_longer(member, monkeypatch):
     """And not longer than there is patience; deaths of long ago are forgotten."""
+    member.is_running = False
+    assert member.degraded == [{"worker": "1", "reason": "has not started yet"}]
     pauses = [member.bury() for _ in range(12)]
+    reason = "has ended 12 times within a minute, it is started again"
+    assert member.degraded == [{"worker": "1", "reason": reason}]
     assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
     assert pauses[-1] == crew.LONGEST_PAUSE_SECONDS
     monkeypatch.setattr(crew, "DEATHS_SECONDS", 0.0)
