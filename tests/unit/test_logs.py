@@ -141,6 +141,19 @@ def test_audit_lines_are_json_whatever_the_settings(capsys, configured):
     }
 
 
+@pytest.mark.usefixtures("fresh_logging")
+def test_every_line_of_a_process_carries_its_marks(capsys):
+    """Those of libraries and for the audit too, until it is configured without."""
+    logs.configure(marks={"worker": 3})
+    structlog.get_logger().info("own")
+    logging.getLogger("library").warning("theirs")
+    logs.audit("reload", "signal")
+    logs.configure()
+    structlog.get_logger().info("unmarked")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line.get("worker") for line in lines] == [3, 3, 3, None]
+
+
 def test_what_an_audit_line_holds_is_bounded(capsys):
     """A text is cut, and so is the JSON of anything else."""
     most = logs.MAX_AUDIT_CHARACTERS
