@@ -12,6 +12,8 @@ what the accounts hold besides moves last, with requests and notes. Then the fil
 
 from __future__ import annotations
 
+import errno
+import os
 import secrets
 import sqlite3
 from contextlib import contextmanager
@@ -44,6 +46,10 @@ NO_NOTES: Final[Mapping[str, Merge]] = MappingProxyType({})
 # What one transaction moves; the write-ahead log of each file grows by as much.
 PORTION_OCTETS: Final = 8 * 1024 * 1024
 PORTION_LETTERS: Final = 1000
+
+# What is left of the disk: write-ahead logs take some portions until they are moved into the files,
+# and the spool has to start with what remains.
+FREE_PORTIONS: Final = 5
 
 log = structlog.get_logger(__name__)
 
@@ -166,15 +172,34 @@ class _Move:
             self._delete_marked()
             for waiting in self._source.waiting():
                 while batches := self._source.fetch(waiting.sink, 0, PORTION_OCTETS):
+                    self._make_room()
                     self._move_batches(batches)
-                    self._source.vacuum()
             while chosen := self._source.choose_letters(letters.ALL, 0, PORTION_LETTERS):
+                self._make_room()
                 self._move_letters(chosen)
-                self._source.vacuum()
             self._move_rest()
         # A command that waits for an answer may have the file open, also when it is gone.
         self._source.connection.execute("DELETE FROM request")
         return self._moved
+
+    def _make_room(self) -> None:
+        """Give back what the source no longer needs.
+
+        Raises:
+            OSError: there is too little room nevertheless.
+        """
+        self._source.vacuum()
+        if self._has_room():
+            return
+        self._target.checkpoint()
+        self._source.vacuum(however_few=True)
+        self._source.checkpoint()
+        if not self._has_room():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def _has_room(self) -> bool:
+        free = files.free_octets(self._target.path.parent)
+        return free is None or free >= FREE_PORTIONS * PORTION_OCTETS
 
     def _begin(self) -> Mark:
         """Return the mark of this file; a new one, with numbers for its dead letters, if needed."""

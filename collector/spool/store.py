@@ -394,12 +394,12 @@ class Store:
             sizes = self._sizes()
         self._bounds.tell(sizes)
 
-    def vacuum(self) -> None:
-        """Give some pages back to the file system if many are free."""
+    def vacuum(self, *, however_few: bool = False) -> None:
+        """Give some pages back to the file system if many are free, or however few there are."""
         run = self._connection.execute
         free = run("PRAGMA freelist_count").fetchone()[0]
         pages = run("PRAGMA page_count").fetchone()[0]
-        if free > VACUUM_MIN_PAGES and free > pages // 4:
+        if however_few or (free > VACUUM_MIN_PAGES and free > pages // 4):
             for _ in range(VACUUM_STEPS):
                 # A row of its result, which has no columns, stands for a page: `execute` ends with
                 # the first.

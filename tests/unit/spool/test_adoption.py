@@ -380,6 +380,22 @@ def test_a_file_that_cannot_be_moved_waits_for_the_next_start(tmp_path, monkeypa
     assert sorted(events_of(tmp_path)["a"]) == EVENTS["a"]
 
 
+def test_the_last_room_of_a_disk_is_left_alone(tmp_path, monkeypatch):
+    """The daemon has to start with it; what has been moved stays moved."""
+    fill_all(tmp_path)
+    expected = ledger_of(tmp_path)
+    room = iter([adoption.FREE_PORTIONS * adoption.PORTION_OCTETS] * 3)
+    with monkeypatch.context() as patch:
+        patch.setattr(adoption.files, "free_octets", lambda _: next(room, 0))
+        with structlog.testing.capture_logs() as logs:
+            assert adopt(tmp_path) == [tmp_path / "spool-1.db", tmp_path / "spool-2.db"]
+    assert {line.get("problem") for line in logs} == {None, "[Errno 28] No space left on device"}
+    assert ledger_of(tmp_path) == expected
+    assert events_of(tmp_path)["a"] == [1, 2, 11, 12, 13, 15]
+    adopt(tmp_path)
+    assert_all_there(tmp_path, expected)
+
+
 def test_a_damaged_file_is_moved_aside(tmp_path):
     """As that of a worker that there is."""
     fill_all(tmp_path)
