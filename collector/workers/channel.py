@@ -106,6 +106,12 @@ class Channel:
         if len(self._outgoing) == 1:
             self._write()
 
+    def finish(self) -> None:
+        """Take what the other side has said last, which is gone; then close."""
+        if self._is_open:
+            self._read()
+        self.close()
+
     def close(self) -> None:
         """Close; what waits is not sent."""
         if not self._is_open:

@@ -106,19 +106,13 @@ class Member:
             OSError: it cannot be started.
         """
         mine, theirs = socket.socketpair()
-        with theirs:
-            descriptor = theirs.fileno()
-            environ = {name: v for name, v in os.environ.items() if name not in _NOT_INHERITED}
-            self._channel = Channel(mine, self._receive, self._cut_off, self._changed)
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                PROGRAM,
-                str(descriptor),
-                stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(descriptor,),
-                env=environ,
-            )
+        channel = Channel(mine, self._receive, self._cut_off, self._changed)
+        try:
+            self._process = await _process(theirs)
+        except BaseException:
+            channel.close()
+            raise
+        self._channel = channel
         self.is_silent = False
         self.started = time.time()
         self.heard = self._loop.time()
@@ -129,7 +123,7 @@ class Member:
         code: int = await self._process.wait()
         self.is_running = False
         if self._channel is not None:
-            self._channel.close()
+            self._channel.finish()
         self._cut_off()
         return code
 
@@ -255,3 +249,22 @@ class Member:
         """Its accounts, as last known."""
         found: dict[str, Any] | None = self._status.get("ledger")
         return Ledger().as_dict() if found is None else found
+
+
+async def _process(connected: socket.socket) -> asyncio.subprocess.Process:
+    """Return a process that is started with its end of a channel, which is closed here.
+
+    Raises:
+        OSError: it cannot be started.
+    """
+    with connected:
+        descriptor = connected.fileno()
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            PROGRAM,
+            str(descriptor),
+            stdin=asyncio.subprocess.DEVNULL,
+            pass_fds=(descriptor,),
+            env={name: v for name, v in os.environ.items() if name not in _NOT_INHERITED},
+        )

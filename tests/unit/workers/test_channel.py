@@ -126,6 +126,17 @@ async def test_the_end_of_one_side_is_told_to_the_other_once(ends):
     assert not is_open(file)
 
 
+async def test_what_was_said_last_is_taken_when_one_side_is_gone(ends):
+    """Though nobody has had time to look."""
+    one, other = ends
+    other.channel.send({"kind": "last"})
+    other.channel.close()
+    one.channel.finish()
+    one.channel.finish()
+    assert one.received == [{"kind": "last"}]
+    assert one.channel.is_congested
+
+
 async def test_descriptors_that_were_not_sent_are_closed(ends):
     one, other = ends
     asyncio.get_running_loop().remove_reader(other.channel._socket)

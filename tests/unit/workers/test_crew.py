@@ -89,6 +89,17 @@ async def test_a_worker_is_killed_where_it_does_not_end(member):
     member.kill()
 
 
+async def test_a_process_that_cannot_be_started_is_none(member, monkeypatch):
+    """It can be tried again."""
+    member.kill()
+    await member.ended()
+    monkeypatch.setattr(crew.sys, "executable", "/nonexistent")
+    with pytest.raises(FileNotFoundError):
+        await member.launch()
+    monkeypatch.undo()
+    assert await member.ended() == -signal.SIGKILL
+
+
 async def test_what_systemd_tells_the_daemon_is_not_for_its_workers(member):
     assert b"NOTIFY_SOCKET" not in Path(f"/proc/{member.pid}/environ").read_bytes()
 
