@@ -21,6 +21,7 @@ from collector import config as settings
 from collector import embedded, logs
 from collector.settings.problems import ConfigError
 from collector.spool import files, requests
+from collector.spool.adoption import settle
 from collector.spool.bounds import Bounds
 from collector.spool.store import (
     NUMBERS_PER_WORKER,
@@ -131,6 +132,8 @@ def owned(config: Config, directory: Path) -> Iterator[Stores]:
         files.locked(directory, {0, *workers}),
         _all_opened(directory, workers, open_one) as stores,
     ):
+        for store in stores.values():
+            settle(stores[workers[0]], store)
         yield stores
 
 

@@ -150,6 +150,16 @@ class Adoption:
         log.info("spool file of a former worker is taken over", path=str(opening.path), **moved)
 
 
+def settle(target: Store, source: Store) -> None:
+    """Finish what was cut off: nothing that has been moved into one file stays in the other.
+
+    Before anything of the source is changed by others; what has not been moved stays where it is.
+    """
+    mark = Mark.read(target.connection)
+    if mark is not None and mark.identity == _identity(source.connection):
+        _delete(source, mark)
+
+
 class _Move:
     """Moves what one file holds into another.
 
@@ -169,7 +179,7 @@ class _Move:
     def carry_out(self) -> dict[str, int]:
         """Move all there is; return how many events, dead letters and requests were moved now."""
         if not self._mark.is_done:
-            self._delete_marked()
+            _delete(self._source, self._mark)
             for waiting in self._source.waiting():
                 while batches := self._source.fetch(waiting.sink, 0, PORTION_OCTETS):
                     self._make_room()
@@ -217,13 +227,12 @@ class _Move:
 
     def _identity(self) -> str:
         """Return by which the file is known; it is given one if it has none."""
-        run = self._source.connection.execute
-        row = run("SELECT value FROM meta WHERE name = 'identity'").fetchone()
-        if row is not None:
-            return str(row[0])
-        identity = secrets.token_hex(16)
-        with transaction(self._source.connection):
-            _set(self._source.connection, "identity", identity)
+        connection = self._source.connection
+        identity = _identity(connection)
+        if identity is None:
+            identity = secrets.token_hex(16)
+            with transaction(connection):
+                _set(connection, "identity", identity)
         return identity
 
     def _move_batches(self, batches: Sequence[Batch]) -> None:
@@ -236,7 +245,7 @@ class _Move:
         with self._marked(mark):
             insert(self._target.connection, batches)
             _add_received(self._target, events)
-        self._delete_marked()
+        _delete(self._source, self._mark)
 
     def _renumber(self, batches: Sequence[Batch]) -> None:
         """Give batches numbers behind all that there are; parts of a place stay in one."""
@@ -256,20 +265,7 @@ class _Move:
         with self._marked(replace(self._mark, sink="", place=0, letter=last)):
             letters.move_in(self._target.connection, chosen)
             _add_received(self._target, len(chosen))
-        self._delete_marked()
-
-    def _delete_marked(self) -> None:
-        """Delete what the mark says has been moved, if that has not been done."""
-        mark, connection = self._mark, self._source.connection
-        marked = {"sink": mark.sink, "place": mark.place}
-        with transaction(connection):
-            events = connection.execute(
-                "SELECT coalesce(sum(events), 0) FROM batch WHERE sink = :sink AND place <= :place",
-                marked,
-            ).fetchone()[0]
-            connection.execute("DELETE FROM batch WHERE sink = :sink AND place <= :place", marked)
-            deleted = letters.delete(connection, Choice(last=mark.letter))
-            _add_received(self._source, -events - deleted.total())
+        _delete(self._source, self._mark)
 
     def _move_rest(self) -> None:
         """Move what stands beside batches and dead letters; there are none left."""
@@ -315,6 +311,27 @@ class _Move:
             yield
             mark.write(self._target.connection)
         self._mark = mark
+
+
+def _identity(connection: sqlite3.Connection) -> str | None:
+    """Return by which a file is known; None if nobody has begun to take it over."""
+    row = connection.execute("SELECT value FROM meta WHERE name = 'identity'").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _delete(source: Store, mark: Mark) -> None:
+    """Delete what a mark says has been moved, if that has not been done."""
+    marked = {"sink": mark.sink, "place": mark.place}
+    with transaction(source.connection):
+        events = source.connection.execute(
+            "SELECT coalesce(sum(events), 0) FROM batch WHERE sink = :sink AND place <= :place",
+            marked,
+        ).fetchone()[0]
+        source.connection.execute(
+            "DELETE FROM batch WHERE sink = :sink AND place <= :place", marked
+        )
+        deleted = letters.delete(source.connection, Choice(last=mark.letter))
+        _add_received(source, -events - deleted.total())
 
 
 def _beside(path: Path) -> list[Path]:

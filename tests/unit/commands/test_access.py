@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import closing
 
 import pytest
 import typer
@@ -9,8 +10,9 @@ import typer
 from collector import logs
 from collector.commands import access
 from collector.spool import files, requests
-from collector.spool.store import NUMBERS_PER_WORKER, VERSION
-from tests.unit.commands.conftest import KEY
+from collector.spool.adoption import Mark
+from collector.spool.store import NUMBERS_PER_WORKER, VERSION, transaction
+from tests.unit.commands.conftest import KEY, batch, letter
 
 
 def test_settings_that_cannot_be_used_end_the_command(place, capsys):
@@ -220,3 +222,17 @@ def test_a_request_whose_file_was_taken_over_is_said_to_be_gone(place, capsys):
     with pytest.raises(typer.Exit):
         access.answered(place.spool, [3 * NUMBERS_PER_WORKER + 1], "purging", 3)
     assert f"request {3 * NUMBERS_PER_WORKER + 1} is gone" in capsys.readouterr().err
+
+
+def test_who_owns_the_spool_finds_nothing_in_two_files(place):
+    """A start that was killed while it took a file over has left some there."""
+    place.fill([letter()], [batch("siem")])
+    place.fill([letter()], [batch("siem")], worker=1)
+    with closing(place.store()) as target, closing(place.store(1)) as source:
+        with transaction(source.connection):
+            source.connection.execute("INSERT INTO meta VALUES ('identity', 'x')")
+        with transaction(target.connection):
+            Mark("x", 1, 1, 1, sink="siem", place=1).write(target.connection)
+    with access.owned(access.load(place.config), place.spool) as stores:
+        assert [len(store.waiting()) for store in stores.values()] == [1, 0]
+        assert stores[1].accounts()["received"] == 1

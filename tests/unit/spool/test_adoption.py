@@ -237,6 +237,21 @@ def assert_all_there(directory, ledger):
     assert Counter(int(letter.raw) for letter in letters_of(directory)) == LETTERS
 
 
+def test_what_was_cut_off_can_be_settled_without_going_on(tmp_path):
+    """So that others may change what has not been moved."""
+    fill_all(tmp_path)
+    expected = ledger_of(tmp_path)
+    assert killed_at(5, tmp_path, is_after=True)
+    assert ledger_of(tmp_path).received > expected.received
+    for _ in range(2):
+        with closing(Store(tmp_path)) as target, closing(Store(tmp_path, worker=1)) as source:
+            adoption.settle(target, source)
+            adoption.settle(target, target)
+        assert ledger_of(tmp_path) == expected
+    adopt(tmp_path)
+    assert_all_there(tmp_path, expected)
+
+
 def test_a_mark_means_nothing_for_another_file_of_the_same_name(tmp_path):
     """There may have been more workers again since."""
     fill_all(tmp_path)
