@@ -53,13 +53,19 @@ if TYPE_CHECKING:
     from collector.listening import Plan as ListeningPlan
     from collector.spool import Share
 
-# What going by settings may fail of.
-REFUSALS = (ConfigError, FileError, ListenError)
 
 # Between two looks at what all workers hold of unfinished messages.
 BUFFERS_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
+
+
+class RefusedError(Exception):
+    """Another process of the daemon cannot go by settings; the text says why."""
+
+
+# What going by settings may fail of.
+REFUSALS = (ConfigError, FileError, ListenError, RefusedError)
 
 
 class StartError(Exception):

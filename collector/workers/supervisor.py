@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -21,13 +20,14 @@ from prometheus_client.registry import Collector
 
 from collector.admin.status import listener_status
 from collector.daemon import Daemon
+from collector.intakes import read_keys
 from collector.ledger import Ledger
 from collector.listening import Listening
 from collector.listening import Plan as ListeningPlan
 from collector.metrics import ListenerStats, MetricsCollector, Stats
 from collector.ratelimit import Grant
 from collector.routing import Router
-from collector.service import REFUSALS, StartError
+from collector.service import REFUSALS, RefusedError, StartError
 from collector.settings.problems import ConfigError, Problem
 from collector.sightings import CHECK_SECONDS
 from collector.workers import board, merging
@@ -220,11 +220,9 @@ class Supervisor(Daemon[Prepared]):
             async with self._changing:  # a reload that is asked for by now comes after it
                 await self._start_admin()
                 await self._go_by(self._loaded)
-                await self._start_members()
         except (StartError, OSError, *REFUSALS) as error:
             await self._break_off()
             raise StartError(str(error)) from error
-        self._dealing.look()
         self._is_listening = True
         self._sockets.close_rest()
         for member in self._members:
@@ -233,15 +231,16 @@ class Supervisor(Daemon[Prepared]):
         self._begin(self._grant(), "rates")
         self._begin(self.look_after_files(), "files")
 
-    async def _start_members(self) -> None:
+    async def _start_members(self, sources: Mapping[Place, Source]) -> None:
         """Start all workers; raises as `_start_member` does, if one of them cannot."""
-        starts = [asyncio.ensure_future(self._start_member(item)) for item in self._members]
+        starts = [asyncio.ensure_future(self._start_member(m, sources)) for m in self._members]
         done, pending = await asyncio.wait(starts, return_when=asyncio.FIRST_EXCEPTION)
         for start in pending:
             start.cancel()
         await asyncio.gather(*pending, return_exceptions=True)
         for start in done:
             start.result()
+        self._dealing.look()
 
     async def _break_off(self) -> None:
         """End what has been started before the start has failed."""
@@ -289,15 +288,19 @@ class Supervisor(Daemon[Prepared]):
 
     # Workers.
 
-    async def _start_member(self, member: Member) -> None:
+    async def _start_member(self, member: Member, sources: Mapping[Place, Source]) -> None:
         """Start a worker by the settings of now.
+
+        Args:
+            member: the worker.
+            sources: what the listeners receive from.
 
         Raises:
             StartError: it cannot start.
             OSError: there is no process or memory for it.
         """
         await member.launch()
-        self._hand_sockets(member, self._listening.sources())
+        self._hand_sockets(member, sources)
         message = {
             "kind": "start",
             "number": member.number,
@@ -355,7 +358,7 @@ class Supervisor(Daemon[Prepared]):
         member.restarts += 1
         self._stats.worker_restarts += 1
         try:
-            await self._start_member(member)
+            await self._start_member(member, self._listening.sources())
         except (StartError, OSError) as error:
             log.error("worker cannot start", worker=member.number, problem=str(error))  # noqa: TRY400
             member.kill()
@@ -376,6 +379,7 @@ class Supervisor(Daemon[Prepared]):
             self._board.extend(board.names(config))
         except board.FullError as error:
             raise ConfigError("workers", [Problem("", str(error))]) from error
+        read_keys(config)  # what is wrong with them is said in the words of one process
         plan = await self._listening.plan(config.listeners)
         running = [member for member in self._members if member.is_running]
         prepared = Prepared(config, plan, running)
@@ -384,7 +388,7 @@ class Supervisor(Daemon[Prepared]):
             for member in running:
                 self._hand_sockets(member, sources)
             message = {"kind": "prepare", **self._settings(loaded)}
-            await asyncio.gather(*(_prepared(member, message) for member in running))
+            await _all_prepared(running, message)
         except BaseException:
             await self._discard(prepared)
             raise
@@ -398,12 +402,22 @@ class Supervisor(Daemon[Prepared]):
             {intake.name: intake.expect_every for intake in config.intakes}, time.time()
         )
         self._make_grants(config)
+        if not self._is_listening:
+            await self._begin_with(prepared)
         adopted = [asyncio.ensure_future(_adopted(member)) for member in prepared.asked]
         await asyncio.sleep(0)  # all are told before anybody comes in by the new settings
         self._listening.adopt(prepared.listening, Router([], {}, {}, []))
         await asyncio.gather(self._listening.settle(), *adopted)
         for name in self._stats.listeners.keys() - {item.name for item in config.listeners}:
             del self._stats.listeners[name]
+
+    async def _begin_with(self, prepared: Prepared) -> None:
+        """Start the workers before the first listener lets anybody in."""
+        try:
+            await self._start_members(prepared.listening.opened)
+        except BaseException:
+            self._listening.discard(prepared.listening)
+            raise
 
     async def _discard(self, prepared: Prepared) -> None:
         self._listening.discard(prepared.listening)
@@ -463,16 +477,22 @@ class Supervisor(Daemon[Prepared]):
             member.kill()
 
 
-async def _prepared(member: Member, message: Message) -> None:
-    """Have a worker prepare settings; raises ConfigError if it cannot."""
-    problem = "does not answer"
-    with suppress(TimeoutError):
-        try:
-            problem = (await member.ask(message, PREPARE_SECONDS))["problem"]
-        except GoneError:
-            problem = "has ended meanwhile"
-    if problem:
-        raise ConfigError(f"worker {member.number}", [Problem("", problem)])
+async def _all_prepared(members: list[Member], message: Message) -> None:
+    """Have workers prepare settings; raises RefusedError if one of them cannot."""
+    problems = await asyncio.gather(*(_prepared(member, message) for member in members))
+    for problem in filter(None, problems):
+        raise RefusedError(problem)
+
+
+async def _prepared(member: Member, message: Message) -> str:
+    """Have a worker prepare settings; return why it cannot, or nothing if it can."""
+    try:
+        problem: str = (await member.ask(message, PREPARE_SECONDS))["problem"]
+    except TimeoutError:
+        return f"worker {member.number} does not answer"
+    except GoneError:
+        return f"worker {member.number} has ended meanwhile"
+    return problem
 
 
 async def _adopted(member: Member) -> None:
