@@ -160,7 +160,7 @@ def run(config: ConfigOption = None) -> None:
     # A reload that is asked for before there is a daemon waits for it and does not end the process.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
-    from collector import process, service  # noqa: PLC0415 - others need not its libraries
+    from collector import daemon, process, service  # noqa: PLC0415 - others need not its libraries
 
     load = loading.load_embedded if config is None else loading.from_file(config)
     try:
@@ -176,7 +176,7 @@ def run(config: ConfigOption = None) -> None:
     for warning in settings.warnings(loaded.config):
         log.warning("configuration", path=warning.path, problem=warning.message)
 
-    def started(running: service.Service) -> None:
+    def started(running: daemon.Daemon[Any]) -> None:
         if config is None:
             typer.echo(embedded.what_next(running.admin_address, sys.argv[0]), err=True)
 

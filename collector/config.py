@@ -55,6 +55,7 @@ from collector.settings.kinds import (
     TLS_VERSION,
     URL,
     USER_NAME,
+    WORKERS,
     Network,
     OneOrMany,
     choice,
@@ -652,6 +653,9 @@ class Config(Settings):
     """The HTTP server for metrics, health and status."""
     logging: LoggingSettings = LoggingSettings()
     """What the daemon says about itself, on standard error."""
+    workers: Annotated[int | Literal["auto"], WORKERS] = 1
+    """How many processes share the work, each on a processor of its own; or auto, as many as
+    processors may be used."""
     shutdown_grace: Annotated[float, duration("0", "1h")] = 8.0
     """How long a stop may take to deliver what waits."""
     max_buffered_bytes: Annotated[int, size(1 * MIB, 16 * GIB)] = 64 * MIB

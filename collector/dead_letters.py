@@ -64,6 +64,9 @@ class LetterSpool(Spool, Protocol):
     async def purge(self, choice: Choice) -> Counter[str]:
         """Delete some of the dead letters; return how many, by reason: none when all are gone."""
 
+    def has_room(self, sinks: Collection[str], part: float) -> bool:
+        """Say whether no more than a part of the bounds is taken, those of some sinks included."""
+
     async def answer(self, number: int, state: State, answer: Mapping[str, Any]) -> None:
         """Note how far a request has come."""
 
@@ -157,7 +160,8 @@ class Office:
             letters = await self._spool.choose_letters(choice, after, CHUNK)
             if not letters:
                 return "done", {"replayed": replayed, "kept": kept}
-            if waits := not self._has_room(letters):
+            sinks = {letter.sink for letter in letters}  # each for one sink, or for any
+            if waits := not self._spool.has_room(sinks, ROOM_SHARE):
                 break
             went = self._replay_chunk(letters)
             replayed += went
@@ -189,18 +193,6 @@ class Office:
     def _flush(self) -> None:
         for batcher in self._batchers:
             batcher.flush()
-
-    def _has_room(self, letters: Iterable[Letter]) -> bool:
-        """Say whether there is room for these letters, which each are for one sink or for any."""
-        waiting = {sink: self._spool.backlog(sink).octets for sink in self._shares}
-        if self._spool.gate.closed or sum(waiting.values()) > self._spool.max_bytes * ROOM_SHARE:
-            return False
-        sinks = {letter.sink for letter in letters}
-        return not any(
-            share.max_bytes is not None and waiting[sink] > share.max_bytes * ROOM_SHARE
-            for sink, share in self._shares.items()
-            if sinks & {sink, ""}
-        )
 
     async def _purge(
         self, choice: Choice, answer: Mapping[str, Any]

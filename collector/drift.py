@@ -60,6 +60,9 @@ MAX_FIELD: Final = 100
 MAX_SAMPLE: Final = 60
 """Characters of a masked text; a longer one ends in an ellipsis."""
 
+WITHOUT_VALUE: Final = JSON_TYPES[NoneType]
+"""The sample of what had no value yet, which says nothing as long as there is no other."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -181,7 +184,7 @@ class DriftWatch:
             entry = self._entries.get(key) or self._enter(key, finding.value, nanoseconds)
         entry.count += 1
         entry.last_seen = nanoseconds
-        if entry.sample == JSON_TYPES[NoneType]:  # which says nothing, as long as there is no other
+        if entry.sample == WITHOUT_VALUE:
             entry.sample = masked(finding.value)
         self._counts[entry.field] += 1
 

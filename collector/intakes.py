@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from collector.events import filters
@@ -11,9 +11,10 @@ from collector.events.envelope import finisher, header_reader
 from collector.events.translation import translator
 from collector.parsers import PARSERS, build
 from collector.pipeline import Intake, Outlet
-from collector.ratelimit import TokenBucket
+from collector.ratelimit import SharedLimit, TokenBucket
 from collector.routing import KeySlot, Router
 from collector.settings.problems import ConfigError, Problem
+from collector.workers.board import Post, admitted, granted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collector.deliveries import Deliveries
     from collector.drift import DriftWatch
     from collector.metrics import Stats
+    from collector.ratelimit import Limit
     from collector.syslog.message import KeyName
 
 Keys = dict[str, tuple[str, ...]]
@@ -56,6 +58,7 @@ class IntakeMaker:
         stats: counters of the process.
         watches: what looks for what is new, by intake.
         key_name: where in the structured data a key stands.
+        post: the place of the process among the workers, who keep rates together.
     """
 
     config: Config
@@ -63,6 +66,7 @@ class IntakeMaker:
     stats: Stats
     watches: Mapping[str, DriftWatch]
     key_name: KeyName
+    post: Post = field(default_factory=Post.alone)
 
     def router(self, keys: Keys) -> Router:
         """Return what finds the intakes of messages, by their keys and without."""
@@ -115,10 +119,16 @@ class IntakeMaker:
                 header_reader(self.key_name, keys) if with_header else None,
             ),
             select=filters.selector(settings.drop, zip(sinks, outlets, strict=True)),
-            limit=None if rate is None else TokenBucket(rate.events_per_second),
+            limit=None if rate is None else self._limit(settings.name, rate.events_per_second),
             keep_excess=rate is not None and rate.when_over == "dead_letter",
             keep_unparsed=settings.on_parse_error == "dead_letter",
         )
+
+    def _limit(self, intake: str, rate: float) -> Limit:
+        if self.post.count == 1:
+            return TokenBucket(rate)
+        column = self.post.board.column
+        return SharedLimit(column(admitted(intake)), column(granted(intake)))
 
     def _outlet(self, sink: str, settings: IntakeSettings) -> Outlet:
         document_of = self.deliveries.form(sink).document_of(settings)

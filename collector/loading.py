@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from collector import embedded
-from collector.config import parse
-from collector.settings.document import read_content, text_of
+from collector.config import build
+from collector.settings.document import read_content, read_mapping, text_of
+from collector.settings.substitution import substitute
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,10 +30,12 @@ class Loaded:
     Attributes:
         config: the settings.
         sha256: the hash of their file, in hexadecimal, as `sha256sum` prints it.
+        document: the file as plain data, environment put in; empty where there is none. Secret.
     """
 
     config: Config
     sha256: str
+    document: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +64,8 @@ def load_file(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
         ConfigError: it cannot be used.
     """
     content, source = read_content(path), str(path)
-    config = parse(text_of(content, source), source=source, environ=environ)
-    return Loaded(config, hash_of(content))
+    document, problems = substitute(read_mapping(text_of(content, source), source), environ)
+    return Loaded(build(document, source=source, problems=problems), hash_of(content), document)
 
 
 def from_file(path: Path) -> Load:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["json", "console"]
@@ -41,9 +41,24 @@ DAEMON: Final = "daemon"
 """The actor where nobody asked: the daemon ends because a part of it broke."""
 
 
-def configure(level: Level = "info", form: Format = "json") -> None:
-    """Set up structlog, and the libraries' own logging through it; log lines go to stderr."""
+# What every line of this process carries.
+_marks: dict[str, Any] = {}
+
+
+def configure(
+    level: Level = "info", form: Format = "json", *, marks: Mapping[str, Any] = {}
+) -> None:
+    """Set up structlog, and the libraries' own logging through it; log lines go to stderr.
+
+    Args:
+        level: what is less important is left out.
+        form: of the lines.
+        marks: what every line of this process carries, those for the audit too.
+    """
+    _marks.clear()
+    _marks.update(marks)
     shared: list[structlog.typing.Processor] = [
+        _mark,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
@@ -56,7 +71,8 @@ def configure(level: Level = "info", form: Format = "json") -> None:
     structlog.configure(
         processors=[*shared, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        # In one piece: the lines of workers would come to lie within each other.
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(sys.stderr)
@@ -65,6 +81,13 @@ def configure(level: Level = "info", form: Format = "json") -> None:
     )
     handler.addFilter(LibraryFilter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
+
+
+def _mark(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    event.update(_marks)
+    return event
 
 
 def audit(action: str, actor: str, **details: Any) -> None:
@@ -78,8 +101,9 @@ def audit(action: str, actor: str, **details: Any) -> None:
     """
     # Not cached: `configure` may not have been called yet, and stderr may have been replaced.
     structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        structlog.WriteLogger(sys.stderr),
         processors=[
+            _mark,
             structlog.stdlib.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.JSONRenderer(),

@@ -135,7 +135,7 @@ class Stats:
     `dead_lettered` is by intake and reason; `drop_reasons` are those for which copies may be
     dropped; `sightings` says who was seen when, `key_slots` when each intake key was last used;
     `dropped_before` is what the ledger knew of earlier processes: counters begin at 0 with
-    each.
+    each. `worker_restarts` is how often a worker was started in the place of one that had died.
     """
 
     ledger: Ledger
@@ -150,6 +150,7 @@ class Stats:
     config_sha256: str = ""
     config_reloads: Counter[str] = field(default_factory=Counter)
     dropped_before: Counter[str] = field(default_factory=Counter)
+    worker_restarts: int = 0
 
     def mark_start(self) -> None:
         """Count from here on: the ledger is as the last process left it."""
@@ -162,9 +163,14 @@ class Stats:
 
 
 class MetricsCollector(Collector):
-    """Exports `stats` and the state of `spool` when Prometheus scrapes."""
+    """Exports `stats` and the state of `spool` when Prometheus scrapes.
 
-    def __init__(self, stats: Stats, spool: Spool) -> None:
+    Args:
+        stats: the counters of the process.
+        spool: its spool; None where it has none, as the supervisor of workers.
+    """
+
+    def __init__(self, stats: Stats, spool: Spool | None) -> None:
         self._stats = stats
         self._spool = spool
 
@@ -193,6 +199,12 @@ class MetricsCollector(Collector):
             "Reloads of the settings; one that failed changed nothing.",
             ("outcome",),
             (((name,), count) for name, count in _complete(stats.config_reloads, RELOADS).items()),
+        )
+        yield _counter(
+            "worker_restarts",
+            "Workers started in the place of one that had died.",
+            (),
+            (((), stats.worker_restarts),),
         )
 
     def _listeners(self) -> Iterator[Metric]:
@@ -342,8 +354,8 @@ class MetricsCollector(Collector):
         )
 
     def _spooled(self) -> Iterator[Metric]:
-        backlog = {name: self._spool.backlog(name) for name in self._stats.sinks}
-        label = ("sink",)
+        spool, label = self._spool, ("sink",)
+        backlog = {name: spool.backlog(name) for name in self._stats.sinks} if spool else {}
         yield _gauge(
             "spool_events",
             "Copies waiting for a sink or in flight to it.",
@@ -362,19 +374,19 @@ class MetricsCollector(Collector):
             label,
             (((name,), item.oldest_seconds) for name, item in backlog.items()),
         )
-        yield _gauge("spool_max_bytes", "The spool's bound.", (), (((), self._spool.max_bytes),))
-        free = self._spool.disk_free()
+        bound = spool.max_bytes if spool else None
+        yield _gauge("spool_max_bytes", "The spool's bound.", (), _known(bound))
         yield _gauge(
             "spool_disk_free_bytes",
             "What the spool's file system has left; absent without one.",
             (),
-            () if free is None else (((), free),),
+            _known(spool.disk_free() if spool else None),
         )
         yield _gauge(
             "spool_quarantined_bytes",
             "Octets of spool files that were damaged and moved aside.",
             (),
-            (((), self._spool.quarantined()),),
+            _known(spool.quarantined() if spool else None),
         )
 
     def _sinks(self) -> Iterator[Metric]:
@@ -454,6 +466,11 @@ def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Samples) -> G
     for values, value in samples:
         family.add_metric(values, value)
     return family
+
+
+def _known(value: int | None) -> Samples:
+    """Return a sample without labels; none if the value is not known."""
+    return () if value is None else (((), value),)
 
 
 def _by_reason(

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collector.identity import IdSource
     from collector.metrics import IntakeStats, ListenerStats, Stats
     from collector.parsers import Event, Parser
-    from collector.ratelimit import TokenBucket
+    from collector.ratelimit import Limit
     from collector.routing import KeySlot, Router
     from collector.sinks.formats import DocumentOf
     from collector.spool import Spool
@@ -104,7 +104,7 @@ class Intake:
     watch: DriftWatch
     finish: Finish
     select: Select[Outlet] | None
-    limit: TokenBucket | None = None
+    limit: Limit | None = None
     keep_excess: bool = False
     keep_unparsed: bool = False
     translator: Translator | None = None

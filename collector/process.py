@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING, Any
 import uvloop
 
 from collector import __version__, logs, memory
+from collector.listeners.opening import OwnSockets
 from collector.loading import Loaded
-from collector.service import Service
+from collector.single import SingleDaemon
 from collector.systemd import InheritedSockets, Notifier, inherited_sockets
+from collector.workers.accepting import DealtSockets
+from collector.workers.count import worker_count
+from collector.workers.supervisor import Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from collector.config import Config
+    from collector.daemon import Daemon
     from collector.loading import Load
+
+    AnyDaemon = Daemon[Any]
 
 PROGRESS_SECONDS = 0.5
 
@@ -34,7 +41,7 @@ def run(course: Coroutine[Any, Any, int]) -> int:
 
 
 async def serve(
-    loaded: Loaded, load: Load, started: Callable[[Service], None] = lambda _: None
+    loaded: Loaded, load: Load, started: Callable[[AnyDaemon], None] = lambda _: None
 ) -> int:
     """Run a daemon until a signal asks it to stop.
 
@@ -52,35 +59,44 @@ async def serve(
     Raises:
         StartError: the daemon cannot start.
     """
-    inherited = InheritedSockets(inherited_sockets(os.environ))
-    notifier = Notifier(os.environ)
-    service = Service(loaded, load, inherited=inherited, notifier=notifier)
-    _on_stop_signal(service.stop_asked.set)
+    daemon, notifier = _daemon(loaded, load)
+    _on_stop_signal(daemon.stop_asked.set)
     hangup = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    await service.start()
+    await daemon.start()
     logs.audit("start", logs.user(), version=__version__, config_sha256=loaded.sha256)
-    started(service)
-    reloading = asyncio.create_task(_reload_at(hangup, service), name="reload")
+    started(daemon)
+    reloading = asyncio.create_task(_reload_at(hangup, daemon), name="reload")
     notifier.ready()
     notifier.feed_watchdog(asyncio.get_running_loop())
-    await service.stop_asked.wait()
+    await daemon.stop_asked.wait()
     notifier.stopping()
-    code = await _stopped(service)
+    code = await _stopped(daemon)
     reloading.cancel()
     notifier.close()
-    logs.audit("stop", logs.DAEMON if service.failed else logs.SIGNAL, exit_code=code)
+    logs.audit("stop", logs.DAEMON if daemon.failed else logs.SIGNAL, exit_code=code)
     return code
 
 
-async def _reload_at(hangup: asyncio.Event, service: Service) -> None:
+def _daemon(loaded: Loaded, load: Load) -> tuple[AnyDaemon, Notifier]:
+    """Return the daemon that settings ask for, of one process or several; and who tells of it."""
+    inherited = InheritedSockets(inherited_sockets(os.environ))
+    notifier = Notifier(os.environ)
+    workers = worker_count(loaded.config.workers)
+    if workers == 1:
+        return SingleDaemon(loaded, load, OwnSockets(inherited), notifier), notifier
+    sockets = DealtSockets(inherited, workers)
+    return Supervisor(loaded, load, sockets, notifier, workers), notifier
+
+
+async def _reload_at(hangup: asyncio.Event, daemon: AnyDaemon) -> None:
     """Reload the settings at each SIGHUP; one that came before everything had started counts."""
     while True:
         await hangup.wait()
         hangup.clear()
-        if not service.stop_asked.is_set():
-            await service.reload(logs.SIGNAL)
+        if not daemon.stop_asked.is_set():
+            await daemon.reload(logs.SIGNAL)
 
 
 async def drain(config: Config, progress: Callable[[int], None]) -> int:
@@ -97,32 +113,33 @@ async def drain(config: Config, progress: Callable[[int], None]) -> int:
         StartError: the spool cannot be used, as while the daemon runs.
     """
     loaded = Loaded(config, sha256="")
-    service = Service(loaded, lambda: loaded)
-    _on_stop_signal(service.stop_asked.set)
-    await service.start(listen=False)
-    ends = [asyncio.ensure_future(end) for end in (service.emptied(), service.stop_asked.wait())]
+    sockets = OwnSockets(InheritedSockets([]))
+    daemon = SingleDaemon(loaded, lambda: loaded, sockets, Notifier({}), listens=False)
+    _on_stop_signal(daemon.stop_asked.set)
+    await daemon.start()
+    ends = [asyncio.ensure_future(end) for end in (daemon.emptied(), daemon.stop_asked.wait())]
     done: set[asyncio.Future[Any]] = set()
     while not done:
-        progress(service.waiting())
+        progress(daemon.waiting())
         done, _ = await asyncio.wait(
             ends, timeout=PROGRESS_SECONDS, return_when=asyncio.FIRST_COMPLETED
         )
     for end in ends:
         end.cancel()
-    code = await _stopped(service)
-    progress(service.waiting())
-    return int(code != 0 or service.waiting() > 0)
+    code = await _stopped(daemon)
+    progress(daemon.waiting())
+    return int(code != 0 or daemon.waiting() > 0)
 
 
-async def _stopped(service: Service) -> int:
-    """Stop a service, at once if another signal comes; return the exit code."""
-    stopping = asyncio.ensure_future(service.stop())
+async def _stopped(daemon: AnyDaemon) -> int:
+    """Stop a daemon, at once if another signal comes; return the exit code."""
+    stopping = asyncio.ensure_future(daemon.stop())
     _on_stop_signal(stopping.cancel)
     try:
         await stopping
     except asyncio.CancelledError:
         return 1
-    return int(service.failed)
+    return int(daemon.failed)
 
 
 def _on_stop_signal(callback: Callable[[], object]) -> None:

@@ -1,8 +1,8 @@
-"""The daemon: builds the rooms, connects them, starts them, changes them and winds them down.
+"""What receives, keeps and delivers: the rooms, how they are connected, changed and wound down.
 
-A reload takes the same course as a start. What can fail is done first and changes nothing; then all
-rooms go by the new settings within one turn of the event loop; then what nobody needs any more is
-wound down.
+A change of settings takes the same course as a start. What can fail is done first and changes
+nothing; then all rooms go by the new settings within one turn of the event loop; then what nobody
+needs any more is wound down.
 """
 
 from __future__ import annotations
@@ -11,20 +11,17 @@ import asyncio
 import secrets
 import sqlite3
 import time
-from contextlib import suppress
-from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import structlog
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from pydantic import SecretStr
 
-from collector import __version__, drift, logs, memory, sightings, watching
-from collector.admin.inbox import SECRET_HEADER, Inbox
-from collector.admin.server import AdminServer
+from collector import drift, memory, sightings
+from collector.admin.inbox import SECRET_HEADER
 from collector.admin.status import intake_status, listener_status, sink_status
-from collector.config import referenced_files, warnings
 from collector.dead_letters import Office
 from collector.deliveries import Deliveries
 from collector.durability import Durability
@@ -33,14 +30,11 @@ from collector.identity import TAIL_BITS, IdSource
 from collector.intakes import IntakeMaker, Keys, read_keys
 from collector.ledger import Ledger
 from collector.listeners.buffers import Buffers
-from collector.listeners.sockets import authority, reachable
-from collector.listening import ListenError, Listening
-from collector.loading import Reloaded
-from collector.logs import Reports
+from collector.listeners.opening import ListenError
+from collector.listening import Listening, Receivers
 from collector.metrics import IntakeStats, ListenerStats, MetricsCollector, Stats
 from collector.pipeline import Pipeline, Rules
 from collector.routing import Router
-from collector.settings.changes import as_running, changes, needs_restart
 from collector.settings.files import FileError
 from collector.settings.problems import ConfigError
 from collector.spool.building import build_spool, shares
@@ -48,29 +42,30 @@ from collector.spool.files import LockedError
 from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import NewerVersionError
 from collector.syslog.message import KeyName
-from collector.systemd import InheritedSockets, Notifier
+from collector.workers.board import BUFFERED_OCTETS, Post
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
-    from pathlib import Path
+    from collections.abc import Coroutine, Iterator
 
     from collector.config import Config, SinkSettings
     from collector.deliveries import Plan as DeliveryPlan
+    from collector.listeners.opening import Sockets
     from collector.listening import Plan as ListeningPlan
-    from collector.loading import Load, Loaded
     from collector.spool import Share
 
-# Between two lines about files that cannot be used while they are tried again and again.
-FILES_REPORT_SECONDS = 300.0
 
-STALE = "some cannot be used now, what they held before is; the log says which"
-# Why nothing is reloaded then: it would begin to listen.
-NOT_LISTENING = "the daemon does not listen: it is stopping, or delivers what waits and no more"
-
-# What a change of settings may fail of.
-_REFUSALS = (ConfigError, FileError, ListenError)
+# Between two looks at what all workers hold of unfinished messages.
+BUFFERS_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
+
+
+class RefusedError(Exception):
+    """Another process of the daemon cannot go by settings; the text says why."""
+
+
+# What going by settings may fail of.
+REFUSALS = (ConfigError, FileError, ListenError, RefusedError)
 
 
 class StartError(Exception):
@@ -78,78 +73,65 @@ class StartError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class _Prepared:
+class InboxAccess:
+    """How the daemon's own inbox is reached.
+
+    Attributes:
+        url: where events are posted to.
+        secret: what shows that the daemon posts them.
+    """
+
+    url: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
     """What settings need, ready to be gone by."""
 
     config: Config
     deliveries: DeliveryPlan
     listening: ListeningPlan
     keys: Keys
-    token: str | None
-    stamps: dict[Path, watching.Stamp | None]
 
 
 class Service:
-    """One daemon, made from its settings.
+    """Receives, keeps and delivers, as settings say.
 
-    `start` must be called on the event loop that then runs it; `stop` may be called once.
+    `open` must be called first, on the event loop that then runs it; `stop` may be called once.
 
     Args:
-        loaded: the settings.
-        load: reads them again.
-        inherited: sockets that systemd has opened for the process.
-        notifier: tells systemd how the daemon is.
+        config: the settings.
+        sockets: give the listeners what they receive from.
+        post: its place among the workers; by default it is the only one.
 
-    Raises:
-        StartError: the admin server's token can no longer be read.
+    Attributes:
+        stats: its counters.
+        registry: its metrics.
+        inbox: how a sink reaches the daemon's own inbox; to be set before settings are prepared.
+        stop_asked: set when it can do its work no longer, by whoever wants it to stop, too.
+        failed: whether a part that is needed has broken.
     """
 
-    def __init__(
-        self,
-        loaded: Loaded,
-        load: Load,
-        *,
-        inherited: InheritedSockets | None = None,
-        notifier: Notifier | None = None,
-    ) -> None:
-        self._config = config = loaded.config
-        self._load = load
-        self._inherited = inherited or InheritedSockets([])
-        self._notifier = notifier or Notifier({})
-        try:
-            admin_token = config.admin.read_token()
-        except FileError as error:
-            raise StartError(str(error)) from error
-        self._started = time.time()
+    def __init__(self, config: Config, sockets: Sockets, post: Post | None = None) -> None:
+        self._config = config
+        self._sockets = sockets
+        self._post = post or Post.alone()
         self._is_listening = False
         self.stats = Stats(Ledger())
-        self.stats.config_sha256 = loaded.sha256
         self._watches: dict[str, drift.DriftWatch] = {}
-        self._spool = build_spool(config, self.stats.ledger)
-        self._buffers = Buffers(config.max_buffered_bytes)
-        self._shares: dict[str, Share] = {}
-        self._inbox = Inbox()
-        self._admin = AdminServer(
-            config.admin.host,
-            config.admin.port,
-            token=admin_token,
-            daemon=self,
-            registry=self._registry(),
+        self._spool = build_spool(config, self.stats.ledger, self._post)
+        self._buffers = Buffers(
+            config.max_buffered_bytes, self._post.board.column(BUFFERED_OCTETS), self._post.count
         )
-        self._stamps: dict[Path, watching.Stamp | None] = {}
-        self._is_stale = False
-        self._changing = asyncio.Lock()
-        self._reports = Reports(log, period=FILES_REPORT_SECONDS)
+        self._shares: dict[str, Share] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self.registry = self._registry()
+        self.inbox = InboxAccess("", "")
         self.stop_asked = asyncio.Event()
         self.failed = False
 
-    # What the admin server asks.
-
-    @property
-    def admin_address(self) -> tuple[str, int]:
-        """Where the admin server listens."""
-        return self._admin.address
+    # What is told of it.
 
     def ready(self) -> bool:
         """Say whether every listener listens."""
@@ -168,20 +150,14 @@ class Service:
                 if sink.reason
             ),
             *self._spool.degraded(),
-            *([{"files": "secrets and certificates", "reason": STALE}] if self._is_stale else []),
             *self.stats.sightings.degraded(),
         ]
 
     def status(self) -> dict[str, Any]:
-        """Return the body of `/api/status`."""
+        """Return what `/api/status` says of the way of messages."""
         stats = self.stats
         addresses = self._listening.addresses()
         return {
-            "version": __version__,
-            "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
-            "config_sha256": stats.config_sha256,
-            "ready": self.ready(),
-            "degraded": self.degraded(),
             "ledger": stats.ledger.as_dict(),
             "buffered_bytes": self._buffers.octets,
             "listeners": [
@@ -212,32 +188,27 @@ class Service:
 
     # Life.
 
-    async def start(self, *, listen: bool = True) -> None:
-        """Start everything, listeners last.
-
-        Args:
-            listen: whether to start listeners at all; without, only what waits is delivered.
+    async def open(self) -> None:
+        """Open the spool and make the rooms that stay, whatever changes.
 
         Raises:
-            StartError: an address cannot be bound, or a secret file that could be read a moment ago
-            no longer can; what had been started is stopped again.
+            StartError: the spool cannot be used.
         """
         await self._start_spool()
         self._build()
-        try:
-            async with self._changing:  # a reload that is asked for by now comes after it
-                await self._start_admin()
-                await self._take_over(await self._prepare(self._config, listen=listen))
-                self._is_listening = listen
-        except (StartError, *_REFUSALS) as error:
-            await self._wind_down()
-            raise StartError(str(error)) from error
-        self._inherited.close_rest()
+
+    def begin(self, *, listens: bool = True) -> None:
+        """Begin what goes on beside, once the first settings are gone by.
+
+        Args:
+            listens: whether there are listeners; without, only what waits is delivered.
+        """
+        self._is_listening = listens
         self._serve_requests()
-        if listen:
+        if listens:
             self._begin(self._look_after_senders(), "senders")
-            self._begin(self._look_after_files(), "files")
             self._begin(self._look_after_memory(), "memory")
+            self._begin(self._look_after_buffers(), "buffers")
 
     async def stop(self) -> None:
         """Stop listening, deliver what is there, give up after the grace period or if cancelled."""
@@ -252,60 +223,15 @@ class Service:
                 async with asyncio.timeout_at(end):
                     await self._spool.emptied()
         finally:
-            await self._wind_down()
+            await self.wind_down()
 
-    async def reload(self, actor: str) -> Reloaded:
-        """Read the settings again and go by them; a mistake in them changes nothing.
-
-        Args:
-            actor: who asks, for the audit.
-        """
-        async with self._changing:
-            self._notifier.reloading()
-            try:
-                reloaded = await self._reload()
-            finally:
-                self._notifier.ready()
-        outcome = "failed" if reloaded.problem else "ok"
-        self.stats.config_reloads[outcome] += 1
-        logs.audit(
-            "reload",
-            actor,
-            outcome=outcome,
-            config_sha256=self.stats.config_sha256,
-            **{name: value for name, value in asdict(reloaded).items() if value},
-        )
-        return reloaded
-
-    async def _reload(self) -> Reloaded:
-        if not self._is_listening:
-            return Reloaded(problem=NOT_LISTENING)
-        before = self._config
-        try:
-            loaded = self._load()
-            config = as_running(before, loaded.config)
-            prepared = await self._prepare(config, listen=True)
-        except _REFUSALS as error:
-            problem = str(error)
-            log.error("settings not reloaded, nothing has changed", problem=problem)  # noqa: TRY400
-            return Reloaded(problem=problem)
-        except Exception as error:  # a mistake of ours costs the reload, not the daemon
-            log.exception("settings not reloaded, nothing has changed; please report it")
-            return Reloaded(problem=f"internal error: {type(error).__name__}; the log has more")
-        if not self.ready():  # no longer: a stop does not wait for us
-            prepared.listening.discard()
-            return Reloaded(problem=NOT_LISTENING)
-        await self._take_over(prepared)
-        self.stats.config_sha256 = loaded.sha256
-        logs.configure(config.logging.level, config.logging.format)
-        for warning in warnings(config):
-            log.warning("configuration", path=warning.path, problem=warning.message)
-        kept = needs_restart(before, loaded.config)
-        if kept:
-            log.warning("settings that need a restart go on as they were", settings=kept)
-        return Reloaded(
-            changes=[str(change) for change in changes(before, config)], needs_restart=kept
-        )
+    async def wind_down(self) -> None:
+        """Stop what runs behind the listeners, the spool once nobody uses it."""
+        for task in self._tasks:
+            task.cancel()
+        await self._listening.stop()
+        await self._deliveries.stop()
+        await self._close_spool()
 
     # The course of a change.
 
@@ -315,42 +241,57 @@ class Service:
         stats, spool = self.stats, self._spool
         ids = IdSource(secrets.randbits(TAIL_BITS))
         self._pipeline = Pipeline(Rules(Router([], {}, {}, []), KeyName()), ids, stats, spool)
-        self._deliveries = Deliveries(spool, stats, self._pipeline.read_again, self._fail)
-        self._listening = Listening(
-            self._pipeline,
-            stats,
-            spool.gate,
-            buffers=self._buffers,
-            durability=Durability(spool, self._deliveries.flush, loop),
-            inherited=self._inherited,
-        )
+        self._deliveries = Deliveries(spool, stats, self._pipeline.read_again, self.fail)
+        durability = Durability(spool, self._deliveries.flush, loop)
+        receivers = Receivers(self._pipeline, self._buffers, durability)
+        self._listening = Listening(receivers, self._sockets, stats, spool.gate)
 
-    async def _prepare(self, config: Config, *, listen: bool) -> _Prepared:
-        """Do what can fail of going by settings; raises one of `_REFUSALS`, and nothing changed."""
-        stamps = await _stamps_of(config)
+    async def prepare(self, config: Config, *, listen: bool = True) -> Prepared:
+        """Do what can fail of going by settings; nothing has changed then.
+
+        Raises:
+            ConfigError, FileError or ListenError: they cannot be gone by.
+        """
         deliveries = self._deliveries.plan(
             [self._with_inbox(sink) for sink in config.sinks], config.intakes, shares(config)
         )
-        keys, token = read_keys(config), config.admin.read_token()
+        keys = read_keys(config)
         listening = await self._listening.plan(config.listeners if listen else ())
-        return _Prepared(config, deliveries, listening, keys, token, stamps)
+        return Prepared(config, deliveries, listening, keys)
 
-    async def _take_over(self, prepared: _Prepared) -> None:
-        """Go by other settings, then wind down what only the former ones needed."""
-        try:
+    def discard(self, prepared: Prepared) -> None:
+        """Let go of what was prepared for nothing."""
+        self._listening.discard(prepared.listening)
+
+    def adopt(self, prepared: Prepared) -> None:
+        """Go by other settings from now on; `settle` is to follow."""
+        with self._failing():
             self._adopt(prepared)
+
+    async def settle(self) -> None:
+        """Wind down what only the former settings needed."""
+        with self._failing():
             await asyncio.gather(self._deliveries.settle(), self._settle_listeners())
-        except Exception:  # half changed, it might answer for messages that are not safe
-            log.exception("settings taken over in part only, please report it")
-            self._fail()
-            raise
         self._forget()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Ask for a stop if settings are taken over in part only.
+
+        Half changed, we might answer for messages that are not safe.
+        """
+        try:
+            yield
+        except Exception:
+            log.exception("settings taken over in part only, please report it")
+            self.fail()
+            raise
 
     async def _settle_listeners(self) -> None:
         await self._listening.settle()
         self._deliveries.forget_former()
 
-    def _adopt(self, prepared: _Prepared) -> None:
+    def _adopt(self, prepared: Prepared) -> None:
         """Have all rooms go by settings from now on; nothing here waits or fails."""
         config = prepared.config
         self._count_for(config)
@@ -358,7 +299,9 @@ class Service:
         self._shares.clear()
         self._shares.update(prepared.deliveries.shares)
         key_name = KeyName(config.routing.structured_data_id, config.routing.parameter)
-        maker = IntakeMaker(config, self._deliveries, self.stats, self._watches, key_name)
+        maker = IntakeMaker(
+            config, self._deliveries, self.stats, self._watches, key_name, self._post
+        )
         router = maker.router(prepared.keys)
         self._pipeline.reconfigure(
             Rules(
@@ -371,10 +314,7 @@ class Service:
         )
         self._buffers.bound = config.max_buffered_bytes
         self._listening.adopt(prepared.listening, router)
-        self._admin.token = prepared.token
-        self._use_inbox(config)
-        self._config, self._stamps = config, prepared.stamps
-        self._is_stale = False
+        self._config = config
 
     def _count_for(self, config: Config) -> None:
         """Have counters for everything that settings name."""
@@ -385,10 +325,16 @@ class Service:
             stats.listeners.setdefault(listener.name, ListenerStats(listener.name))
         reasons = (*stats.drop_reasons, *filters.reasons(config))
         stats.drop_reasons = tuple(dict.fromkeys(reasons))
-        stats.sightings.configure(
-            {intake.name: intake.expect_every for intake in config.intakes}, time.time()
-        )
+        stats.sightings.configure(self._expected(config), time.time())
         self._watches = drift.watches(config, stats, self._watches)
+
+    def _expected(self, config: Config) -> dict[str, float | None]:
+        """Return for each intake how long its senders may be silent.
+
+        One of several workers hears only some of them: the supervisor tells who is silent.
+        """
+        is_alone = self._post.count == 1
+        return {intake.name: intake.expect_every if is_alone else None for intake in config.intakes}
 
     def _forget(self) -> None:
         """Let go of the counters of what is no longer there."""
@@ -399,22 +345,14 @@ class Service:
             for name in known.keys() - {entry.name for entry in entries}:
                 del known[name]
 
-    def _use_inbox(self, config: Config) -> None:
-        """Serve the inbox if it is a sink."""
-        is_used = any(sink.is_inbox for sink in config.sinks)
-        if is_used and self._admin.inbox is None:
-            log.warning("events are kept in the inbox, in memory only; a sink's url forwards them")
-        self._admin.inbox = self._inbox if is_used else None
-
     def _with_inbox(self, settings: SinkSettings) -> SinkSettings:
         """Return the settings, with the address and secret of the inbox if it is the sink."""
         if not settings.is_inbox:
             return settings
-        host, port = self._admin.address
         return settings.model_copy(
             update={
-                "url": f"http://{authority(reachable(host), port)}/inbox",
-                "headers": {SECRET_HEADER: SecretStr(self._inbox.secret)},
+                "url": self.inbox.url,
+                "headers": {SECRET_HEADER: SecretStr(self.inbox.secret)},
             }
         )
 
@@ -426,51 +364,17 @@ class Service:
             await asyncio.sleep(sightings.CHECK_SECONDS)
             self._spool.note(sightings.NOTE, self.stats.sightings.check(time.time()))
 
-    async def _look_after_files(self) -> None:
-        """Read secrets and certificates again when their files change; miss those that are gone."""
-        gone: set[Path] = set()
-        while True:
-            await asyncio.sleep(watching.WATCH_SECONDS)
-            now = await _stamps_of(self._config)
-            missing = set(watching.missing(self._stamps, now))
-            if found := watching.changed(self._stamps, now):
-                await self._read_again([str(path) for path in found])
-            elif missing & gone:  # for longer than it takes to replace a file
-                self._report_files(sorted(map(str, missing & gone)), "there is no such file")
-            elif not missing:
-                self._is_stale = False
-            gone = missing
-
-    def _report_files(self, files: list[str], problem: str) -> None:
-        self._is_stale = True
-        self._reports.error(
-            f"files {problem} {files}",
-            "files cannot be used, what they held before is",
-            files=files,
-            problem=problem,
-        )
-
     async def _look_after_memory(self) -> None:
         """Give back what connections that are gone have left."""
         while True:
             await asyncio.sleep(memory.GIVE_BACK_SECONDS)
             await asyncio.to_thread(memory.give_back)
 
-    async def _read_again(self, files: list[str]) -> None:
-        """Go by the same settings, with what files hold now; if they cannot be used, as before."""
-        async with self._changing:
-            if not self._is_listening:
-                return
-            try:
-                prepared = await self._prepare(self._config, listen=True)
-            except _REFUSALS as error:
-                self._report_files(files, str(error))
-                return
-            if not self.ready():
-                prepared.listening.discard()
-                return
-            await self._take_over(prepared)
-        logs.audit("files read again", logs.FILE, files=files)
+    async def _look_after_buffers(self) -> None:
+        """Make room when other workers hold more, also while nothing is read here."""
+        while True:
+            await asyncio.sleep(BUFFERS_SECONDS)
+            self._buffers.keep_bound()
 
     def _serve_requests(self) -> None:
         """Have what the command line asks for carried out, where there is a file to ask in."""
@@ -482,7 +386,7 @@ class Service:
                 self._shares,
             )
             self._spool.on_requests = office.carry_out
-            self._spool.on_failure = self._fail
+            self._spool.on_failure = self.fail
 
     def _begin(self, course: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.get_running_loop().create_task(course, name=name)
@@ -495,9 +399,9 @@ class Service:
             log.error(
                 "task failed, please report it", task=task.get_name(), exc_info=task.exception()
             )
-            self._fail()
+            self.fail()
 
-    def _fail(self) -> None:
+    def fail(self) -> None:
         """Ask for a stop with exit code 1: a part that is needed has broken."""
         self.failed = True
         self.stop_asked.set()
@@ -515,32 +419,12 @@ class Service:
         self.stats.mark_start()
         self.stats.sightings.restore(self._spool.noted(sightings.NOTE), time.time())
 
-    async def _start_admin(self) -> None:
-        admin = self._config.admin
-        try:
-            await self._admin.start()
-        except OSError as error:
-            where = authority(admin.host, admin.port)
-            problem = f"cannot listen on {where}: {error.strerror or error}"
-            raise StartError(f"admin: {problem}") from error
-        host, port = self._admin.address
-        log.info("admin server listening", url=f"http://{authority(host, port)}")
-
     def _registry(self) -> CollectorRegistry:
         registry = CollectorRegistry()
         registry.register(MetricsCollector(self.stats, self._spool))
         PlatformCollector(registry)
         ProcessCollector(registry=registry)
         return registry
-
-    async def _wind_down(self) -> None:
-        """Stop what runs behind the listeners, the spool once nobody uses it."""
-        for task in self._tasks:
-            task.cancel()
-        await self._listening.stop()
-        await self._deliveries.stop()
-        await self._close_spool()
-        await self._admin.stop()
 
     async def _close_spool(self) -> None:
         """Have what is left written, or account for it, and say so."""
@@ -554,8 +438,3 @@ class Service:
             log.error("stopped, what was in memory alone is lost", **ledger)
         else:
             log.info("stopped", **ledger)
-
-
-async def _stamps_of(config: Config) -> dict[Path, watching.Stamp | None]:
-    """Look at the files that settings name; on a thread, since a file system may be slow."""
-    return await asyncio.to_thread(watching.stamps, referenced_files(config))

@@ -255,18 +255,51 @@ class Sightings:
             packed: as `packed` returned it; None if there is nothing.
             now: nothing was seen later than that.
         """
-        if packed is None:
-            return
-        try:
-            known = _Note.model_validate_json(packed).intakes
-        except ValidationError as error:
-            problem = error.errors(include_input=False)[0]["msg"]
-            log.warning("when senders were last seen is not known any more", problem=problem)
-            return
-        for intake, seen in known.items():
-            newest = sorted(seen.items(), key=lambda item: item[1])[-MAX_SOURCES:]
-            sources = self._intakes.setdefault(intake, _Sources(intake, now))
-            sources.seen = {source: min(at, now) for source, at in newest}
+        for intake, seen in _unpacked(packed).items():
+            self._learn(intake, seen, now)
+
+    def absorb(self, packed: bytes, now: float) -> None:
+        """Learn what another process has seen meanwhile.
+
+        Args:
+            packed: as its `packed` returned it.
+            now: nothing was seen later than that.
+        """
+        for intake, seen in _unpacked(packed).items():
+            known = self._intakes[intake].seen if intake in self._intakes else {}
+            self._learn(intake, _latest(known, seen), now)
+
+    def _learn(self, intake: str, seen: Mapping[str, float], now: float) -> None:
+        newest = sorted(seen.items(), key=lambda item: item[1])[-MAX_SOURCES:]
+        sources = self._intakes.setdefault(intake, _Sources(intake, now))
+        sources.seen = {source: min(at, now) for source, at in newest}
+
+
+def merged(one: bytes, other: bytes) -> bytes:
+    """Return what two processes have seen, each as its `Sightings.packed` returned it."""
+    known = _unpacked(one)
+    for intake, seen in _unpacked(other).items():
+        known[intake] = _latest(known.get(intake, {}), seen)
+    return _Note.model_construct(intakes=known).model_dump_json().encode()
+
+
+def _latest(one: Mapping[str, float], other: Mapping[str, float]) -> dict[str, float]:
+    """Return when each source of either was last seen."""
+    return {
+        source: max(one.get(source, 0.0), other.get(source, 0.0)) for source in {**one, **other}
+    }
+
+
+def _unpacked(packed: bytes | None) -> dict[str, dict[str, float]]:
+    """Return what was noted, by intake and source; nothing, and a line of the log, if damaged."""
+    if packed is None:
+        return {}
+    try:
+        return _Note.model_validate_json(packed).intakes
+    except ValidationError as error:
+        problem = error.errors(include_input=False)[0]["msg"]
+        log.warning("when senders were last seen is not known any more", problem=problem)
+        return {}
 
 
 def as_text(at: float) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import socket
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import orjson
 import structlog
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from prometheus_client import CollectorRegistry
+    from prometheus_client.registry import Collector
 
     from collector.admin.inbox import Inbox
     from collector.loading import Reloaded
@@ -57,11 +58,14 @@ class Daemon(Protocol):
     def ready(self) -> bool:
         """Say whether it listens and accepts messages."""
 
-    def degraded(self) -> list[dict[str, str]]:
+    async def degraded(self) -> list[dict[str, str]]:
         """Name what works only in part, each with its reason."""
 
-    def status(self) -> dict[str, Any]:
+    async def status(self) -> dict[str, Any]:
         """Return the body of `/api/status`."""
+
+    async def metrics(self) -> Collector:
+        """Return what yields all metrics, as they are now."""
 
     async def reload(self, actor: str) -> Reloaded:
         """Read the settings again and go by them."""
@@ -76,7 +80,6 @@ class AdminServer:
         token: what callers must show for anything but metrics and health; None if there is none,
             then those are open on loopback and closed elsewhere.
         daemon: what is asked.
-        registry: metrics.
 
     Attributes:
         token: as above.
@@ -90,7 +93,6 @@ class AdminServer:
         *,
         token: str | None,
         daemon: Daemon,
-        registry: CollectorRegistry,
     ) -> None:
         self._host = host
         self._port = port
@@ -98,7 +100,6 @@ class AdminServer:
         self.inbox: Inbox | None = None
         self._reports = Reports(log)
         self._daemon = daemon
-        self._registry = registry
         self._runner = web.AppRunner(
             self._application(), access_log=None, shutdown_timeout=SHUTDOWN_SECONDS
         )
@@ -180,18 +181,20 @@ class AdminServer:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
-        return web.Response(body=encode(self._registry), headers={hdrs.CONTENT_TYPE: content_type})
+        # The encoders ask for nothing but `collect`, which every collector has.
+        registry = cast("CollectorRegistry", await self._daemon.metrics())
+        return web.Response(body=encode(registry), headers={hdrs.CONTENT_TYPE: content_type})
 
     async def _healthz(self, _request: web.Request) -> web.Response:
         return web.Response(text="alive\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:
         ready = self._daemon.ready()
-        body = {"ready": ready, "degraded": self._daemon.degraded()}
+        body = {"ready": ready, "degraded": await self._daemon.degraded()}
         return _json(body, status=200 if ready else 503)
 
     async def _status(self, _request: web.Request) -> web.Response:
-        return _json(self._daemon.status())
+        return _json(await self._daemon.status())
 
     async def _reload(self, _request: web.Request) -> web.Response:
         actor = LOOPBACK if self.token is None else TOKEN

@@ -1,15 +1,15 @@
-"""What commands share: options, settings, and the spool's file beside the daemon that may use it.
+"""What commands share: options, settings, the spool's files beside the daemon that may use them.
 
 A command that cannot go on ends here, with a message and the exit code.
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
@@ -21,10 +21,18 @@ from collector import config as settings
 from collector import embedded, logs
 from collector.settings.problems import ConfigError
 from collector.spool import files, requests
-from collector.spool.store import Bounds, DamagedError, NewerVersionError, Store, is_damage
+from collector.spool.adoption import settle
+from collector.spool.bounds import Bounds
+from collector.spool.store import (
+    NUMBERS_PER_WORKER,
+    DamagedError,
+    NewerVersionError,
+    Store,
+    is_damage,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from collector.config import Config
     from collector.spool.requests import Command, Request
@@ -78,50 +86,70 @@ def directory_of(config: Config) -> Path:
     return Path(config.spool.path)
 
 
+Stores = dict[int, Store]
+"""The open files of a spool, by the number of their worker."""
+
+
 @contextmanager
-def opened(directory: Path, *, to_write: bool = False) -> Iterator[Store]:
-    """Open the spool's file beside the daemon that may use it; ends the command if it cannot be.
+def opened(directory: Path, *, to_write: bool = False) -> Iterator[Stores]:
+    """Open the spool's files beside the daemon that may use them; ends the command if it cannot.
 
     Args:
-        directory: where the file is.
+        directory: where the files are.
         to_write: whether a request is to be left; else nothing can be changed by mistake.
     """
-    path = directory / files.DATABASE
-    if not path.exists():
+    workers = files.workers(directory)
+    if not workers:
+        path = directory / files.DATABASE
         fail(f"{path} does not exist: no daemon has run with this spool.path yet", 1)
-    with named_errors(path), closing(Store(directory)) as store:
+    with _all_opened(directory, workers, partial(Store, directory)) as stores:
         if not to_write:
-            store.connection.execute("PRAGMA query_only = 1")
-        yield store
+            for store in stores.values():
+                store.connection.execute("PRAGMA query_only = 1")
+        yield stores
 
 
 @contextmanager
-def owned(config: Config, directory: Path) -> Iterator[Store]:
-    """Open the spool's file in place of a daemon, and keep one from starting meanwhile.
+def owned(config: Config, directory: Path) -> Iterator[Stores]:
+    """Open the spool's files in place of a daemon, and keep one from starting meanwhile.
 
     Args:
         config: the settings of the daemon.
-        directory: where the file is.
+        directory: where the files are.
 
     Raises:
-        files.LockedError: a daemon uses it.
+        files.LockedError: a daemon uses one of them.
     """
-    lock = files.Lock(directory)
+    workers = files.workers(directory)
     kept = config.dead_letters
-    try:
-        with (
-            named_errors(directory / files.DATABASE),
-            closing(
-                Store(
-                    directory,
-                    synchronous=config.spool.synchronous,
-                    bounds=Bounds(kept.max_bytes, kept.unknown_intake_max_bytes),
-                )
-            ) as store,
-        ):
-            yield store
-    finally:
-        lock.release()
+    open_one = partial(
+        Store,
+        directory,
+        synchronous=config.spool.synchronous,
+        bounds=Bounds(kept.max_bytes, kept.unknown_intake_max_bytes),
+    )
+    with (
+        files.locked(directory, {0, *workers}),
+        _all_opened(directory, workers, open_one) as stores,
+    ):
+        for store in stores.values():
+            settle(stores[workers[0]], store)
+        yield stores
+
+
+@contextmanager
+def _all_opened(
+    directory: Path, workers: Sequence[int], open_one: Callable[..., Store]
+) -> Iterator[Stores]:
+    """Open files; ends the command where one of them cannot be used."""
+    paths = {worker: files.place(directory, files.DATABASE, worker) for worker in workers}
+    stores: Stores = {}
+    with ExitStack() as held:
+        for worker, path in paths.items():
+            with named_errors(path):
+                stores[worker] = held.enter_context(closing(open_one(worker=worker)))
+        with named_errors(paths[workers[0]] if len(workers) == 1 else directory):
+            yield stores
 
 
 @contextmanager
@@ -163,55 +191,72 @@ def named_errors(path: Path) -> Iterator[None]:
 
 def daemon_runs(directory: Path) -> bool:
     """Say whether a process uses the spool."""
-    try:
-        lock = os.open(directory / files.LOCK, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
+    return files.is_locked(directory)
 
 
-def ask(directory: Path, command: Command, arguments: Mapping[str, object]) -> int:
-    """Leave a request for the daemon, or for its next start; return its number."""
-    with opened(directory, to_write=True) as store:
-        return requests.ask(
-            store.connection, command, arguments, actor=logs.user(), now=time.time()
-        )
+def ask(directory: Path, command: Command, asked: Mapping[int, Mapping[str, object]]) -> list[int]:
+    """Leave a request for the daemon, or for its next start, in each file that it concerns.
+
+    Args:
+        directory: where the files are.
+        command: what is asked for.
+        asked: the arguments by the number of the worker whose file it is.
+
+    Returns:
+        The numbers of the requests.
+    """
+    with opened(directory, to_write=True) as stores:
+        return [
+            requests.ask(
+                stores[worker].connection, command, arguments, actor=logs.user(), now=time.time()
+            )
+            for worker, arguments in asked.items()
+        ]
 
 
-def answered(directory: Path, number: int, what: str, total: int) -> Request:
-    """Wait until the daemon has answered a request, with a progress bar.
+def answered(directory: Path, numbers: Sequence[int], what: str, total: int) -> list[Request]:
+    """Wait until the daemon has answered requests, with a progress bar.
 
     Ends the command if the daemon ends before, or the user does not want to wait.
 
     Args:
-        directory: where the spool's file is.
-        number: of the request.
+        directory: where the spool's files are.
+        numbers: of the requests.
         what: is being done, as `replaying`.
         total: how many are to be done.
     """
-    later = f"request {number} stays in the spool, and the daemon carries it out"
+    them, stay = ("it", "stays") if len(numbers) == 1 else ("them", "stay")
+    later = f"{named(numbers)} {stay} in the spool, and the daemon carries {them} out"
     try:
-        with opened(directory) as store, progress() as bar:
+        with opened(directory) as stores, progress() as bar:
             task = bar.add_task(what, total=total)
             while True:
                 is_served = daemon_runs(directory)
-                request = requests.read(store.connection, number)
-                if request is None:
-                    fail(f"request {number} is gone", 1)
-                bar.update(task, completed=_done(request), description=_description(what, request))
-                if request.is_answered:
-                    return request
+                found = [_request(stores, number) for number in numbers]
+                open_ones = [request for request in found if not request.is_answered]
+                described = _description(what, open_ones)
+                bar.update(task, completed=sum(map(_done, found)), description=described)
+                if not open_ones:
+                    return found
                 if not is_served:
                     fail(f"the daemon has ended; {later} at its next start", 1)
                 time.sleep(POLL_SECONDS)
     except KeyboardInterrupt:
         fail(later, 1)
+
+
+def named(numbers: Sequence[int]) -> str:
+    """Name requests by their numbers."""
+    return f"request{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _request(stores: Stores, number: int) -> Request:
+    """Read a request from the file that it was left in."""
+    store = stores.get(number // NUMBERS_PER_WORKER)
+    request = None if store is None else requests.read(store.connection, number)
+    if request is None:
+        fail(f"request {number} is gone", 1)
+    return request
 
 
 def progress() -> Progress:
@@ -232,9 +277,10 @@ def _done(request: Request) -> int:
     return sum([*counts, *answer.get("purged", {}).values()])
 
 
-def _description(what: str, request: Request) -> str:
-    if request.state == "waiting":
+def _description(what: str, found: Sequence[Request]) -> str:
+    """Say what is done, and what that waits for, if all of it does."""
+    if found and all(request.state == "waiting" for request in found):
         return f"{what}: the daemon has not begun"
-    if request.answer.get("waits"):
+    if found and all(request.answer.get("waits") for request in found):
         return f"{what}: until the spool has room"
     return what

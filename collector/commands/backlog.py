@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from collector.spool import files
 from collector.spool.store import DamagedError, NewerVersionError, Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from collector.config import Config
 
@@ -25,19 +26,24 @@ def warnings(config: Config) -> list[Problem]:
     Args:
         config: the settings, whose spool is looked at where it is.
     """
-    directory = Path(config.spool.path)
-    if config.spool.type == "memory" or not _exists(directory / files.DATABASE):
+    if config.spool.type == "memory":
         return []
+    directory = Path(config.spool.path)
+    waiting = Counter[tuple[str, str, str]]()
     try:
-        with closing(Store(directory)) as store:
-            return list(_warnings(config, store))
-    except (sqlite3.Error, DamagedError, NewerVersionError) as error:
+        for worker in files.workers(directory):
+            with closing(Store(directory, worker=worker)) as store:
+                for sink, form, codec, events in store.waiting_forms():
+                    waiting[sink, form, codec] += events
+    except (sqlite3.Error, OSError, DamagedError, NewerVersionError) as error:
         return [Problem("spool.path", f"what waits there cannot be looked at: {error}")]
+    return list(_warnings(config, waiting))
 
 
-def _warnings(config: Config, store: Store) -> Iterator[Problem]:
+def _warnings(config: Config, waiting: Mapping[tuple[str, str, str], int]) -> Iterator[Problem]:
+    """Yield what is to be said of copies that wait, by sink, form and codec."""
     sinks = {sink.name: (index, sink) for index, sink in enumerate(config.sinks)}
-    for sink, form, codec, events in store.waiting_forms():
+    for (sink, form, codec), events in sorted(waiting.items()):
         if sink not in sinks:
             yield Problem(
                 "sinks",
@@ -58,10 +64,3 @@ def _warnings(config: Config, store: Store) -> Iterator[Problem]:
 def _name(form: str) -> str:
     """Return the part of a form that names format and payload."""
     return ":".join(form.split(":")[:2])
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists()
-    except OSError:  # a directory that others may not look into
-        return False

@@ -1,7 +1,8 @@
 """`collector dead-letters`: what could not be processed or delivered, and what becomes of it.
 
-Looking reads the file beside the daemon. What changes something is left to the daemon as a request;
-where none runs, deleting and burying are done here, and replaying at its next start.
+Looking reads the files beside the daemon. What changes something is left to it, as a request in
+each file that is concerned; where none runs, deleting and burying are done here, and replaying at
+its next start.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import time
 from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
+from heapq import merge
+from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -31,11 +35,14 @@ from collector.spool.store import Group
 from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from collector.commands.access import Stores
     from collector.config import Config
     from collector.describe.letter_report import Mask
     from collector.spool import Batch, Letter
+    from collector.spool.requests import Request
     from collector.spool.store import Store
 
 # Octets of batches that are buried in one transaction.
@@ -103,8 +110,11 @@ def list_(
 ) -> None:
     """List dead letters by reason, intake and sink."""
     directory = access.directory_of(access.load(config))
-    with access.opened(directory) as store:
-        kinds = letters.summary(store.connection, Choice(reason, intake, sink, since))
+    choice = Choice(reason, intake, sink, since)
+    with access.opened(directory) as stores:
+        kinds = letters.together(
+            letters.summary(store.connection, choice) for store in stores.values()
+        )
     if form == "json":
         for kind in kinds:
             streams.write(orjson.dumps(letter_report.kind_object(kind)))
@@ -130,9 +140,9 @@ def show(
     loaded = access.load(config)
     choice = _choice(numbers, reason, intake, sink, since)
     most = len(numbers) if numbers else limit
-    with access.opened(access.directory_of(loaded)) as store:
-        total = letters.count(store.connection, choice).total()
-        shown = _show(store, choice, most, _mask(loaded), form)
+    with access.opened(access.directory_of(loaded)) as stores:
+        total = sum(letters.count(store.connection, choice).total() for store in stores.values())
+        shown = _show(stores, choice, most, _mask(loaded), form)
     if numbers and (missing := sorted(set(numbers) - shown)):
         fail(f"no dead letter {', '.join(map(str, missing))}", 1)
     if total > len(shown):
@@ -158,22 +168,23 @@ def replay(
     What a sink refused goes to that sink alone. What cannot go stays a dead letter.
     """
     directory = access.directory_of(access.load(config))
-    choice, found = _chosen(directory, _choice(numbers, reason, intake, sink, since))
+    choices, found = _chosen(directory, _choice(numbers, reason, intake, sink, since))
     if dry_run or not found:
         typer.echo(f"{_told(found)} to be replayed")
         return
-    number = access.ask(directory, "replay", choice.as_dict())
+    asked = access.ask(directory, "replay", choices)
+    left = access.named(asked)
     if not access.daemon_runs(directory):
-        typer.echo(f"no daemon runs: its next start replays {_told(found)} (request {number})")
+        typer.echo(f"no daemon runs: its next start replays {_told(found)} ({left})")
         return
     if no_wait:
-        typer.echo(f"left to the daemon as request {number}: {_told(found)} to be replayed")
+        typer.echo(f"left to the daemon as {left}: {_told(found)} to be replayed")
         return
-    request = access.answered(directory, number, "replaying", found.total())
-    kept = request.answer.get("kept", 0)
-    typer.echo(f"{request.answer.get('replayed', 0)} dead letters replayed")
-    if request.state == "failed":
-        fail(request.answer["problem"], 1)
+    answered = access.answered(directory, asked, "replaying", found.total())
+    replayed = sum(request.answer.get("replayed", 0) for request in answered)
+    kept = sum(request.answer.get("kept", 0) for request in answered)
+    typer.echo(f"{replayed} dead letters replayed")
+    _fail_if_any_did(answered)
     if kept:
         fail(
             f"{kept} stay: today's settings have no intake or sink for them, "
@@ -198,7 +209,8 @@ def purge(
     """Delete dead letters for good; the ledger counts them as dropped."""
     loaded = access.load(config)
     directory = access.directory_of(loaded)
-    choice, found = _chosen(directory, _choice(numbers, reason, intake, sink, since))
+    choice = _choice(numbers, reason, intake, sink, since)
+    choices, found = _chosen(directory, choice)
     if dry_run or not found:
         typer.echo(f"{_told(found)} to be purged")
         return
@@ -206,19 +218,19 @@ def purge(
         _confirm(f"purge every dead letter, {_told(found)}")
     try:
         with (
-            access.owned(loaded, directory) as store,
+            access.owned(loaded, directory) as stores,
             access.audited("purge", arguments=choice.as_dict()) as result,
         ):
-            purged = _purge(store, choice, found.total(), result)
+            purged = _purge(stores, choice, found.total(), result)
     except files.LockedError:
-        number = access.ask(directory, "purge", choice.as_dict())
+        asked = access.ask(directory, "purge", choices)
         if no_wait:
-            typer.echo(f"left to the daemon as request {number}: {_told(found)} to be purged")
+            left = access.named(asked)
+            typer.echo(f"left to the daemon as {left}: {_told(found)} to be purged")
             return
-        request = access.answered(directory, number, "purging", found.total())
-        if request.state == "failed":
-            fail(request.answer["problem"], 1)
-        purged = sum(request.answer["purged"].values())
+        answered = access.answered(directory, asked, "purging", found.total())
+        _fail_if_any_did(answered)
+        purged = sum(sum(request.answer["purged"].values()) for request in answered)
     typer.echo(f"{purged} dead letters purged")
 
 
@@ -246,8 +258,10 @@ def bury(
             "out of the configuration and restart the daemon first",
             2,
         )
-    with access.opened(directory) as store:
-        waiting = {entry.sink: entry.events for entry in store.waiting()}
+    waiting = Counter[str]()
+    with access.opened(directory) as stores:
+        for store in stores.values():
+            waiting.update({entry.sink: entry.events for entry in store.waiting()})
     gone = {name: events for name, events in waiting.items() if name not in configured}
     if sink is not None and sink not in gone:
         others = f"; gone are {', '.join(sorted(gone))}" if gone else ""
@@ -266,46 +280,64 @@ def bury(
 def _bury_one(config: Config, directory: Path, sink: str, events: int, *, no_wait: bool) -> None:
     try:
         with (
-            access.owned(config, directory) as store,
+            access.owned(config, directory) as stores,
             access.audited("bury", arguments={"sink": sink}) as result,
         ):
-            buried = _bury(store, sink, events, result)
+            buried = _bury(stores, sink, events, result)
     except files.LockedError:
-        number = access.ask(directory, "bury", {"sink": sink})
+        asked = access.ask(directory, "bury", _concerned(directory, sink))
         if no_wait:
-            typer.echo(f"left to the daemon as request {number}: {events} events of {sink}")
+            typer.echo(f"left to the daemon as {access.named(asked)}: {events} events of {sink}")
             return
-        request = access.answered(directory, number, f"burying {sink}", events)
-        if request.state == "failed":
-            fail(request.answer["problem"], 1)
-        buried = request.answer["buried"]
+        answered = access.answered(directory, asked, f"burying {sink}", events)
+        _fail_if_any_did(answered)
+        buried = sum(request.answer["buried"] for request in answered)
     typer.echo(f"{buried} events of {sink} buried")
 
 
-def _purge(store: Store, choice: Choice, total: int, result: dict[str, Any]) -> int:
+def _concerned(directory: Path, sink: str) -> dict[int, dict[str, object]]:
+    """Return what to ask for by worker, in whose file something waits for a sink."""
+    with access.opened(directory) as stores:
+        return {
+            worker: {"sink": sink}
+            for worker, store in stores.items()
+            if sink in {entry.sink for entry in store.waiting()}
+        }
+
+
+def _fail_if_any_did(requests: Sequence[Request]) -> None:
+    """End the command with the problem of a request that failed."""
+    for request in requests:
+        if request.state == "failed":
+            fail(request.answer["problem"], 1)
+
+
+def _purge(stores: Stores, choice: Choice, total: int, result: dict[str, Any]) -> int:
     """Delete what is chosen, with a progress bar; `result` tells the audit how many, by reason."""
     purged = Counter[str]()
     with access.progress() as bar:
         task = bar.add_task("purging", total=total)
-        while deleted := store.purge(choice):
-            purged += deleted
-            result["purged"] = dict(purged)
-            bar.advance(task, deleted.total())
+        for store in stores.values():
+            while deleted := store.purge(choice):
+                purged += deleted
+                result["purged"] = dict(purged)
+                bar.advance(task, deleted.total())
     return purged.total()
 
 
-def _bury(store: Store, sink: str, total: int, result: dict[str, Any]) -> int:
+def _bury(stores: Stores, sink: str, total: int, result: dict[str, Any]) -> int:
     """Bury what waits for a sink, with a progress bar; `result` tells the audit how many."""
     buried = 0
     with access.progress() as bar:
         task = bar.add_task(f"burying {sink}", total=total)
-        while batches := store.fetch(sink, 0, BURIED_AT_ONCE):
-            made = [letter for batch in batches for letter in _letters(batch)]
-            numbers = [batch.number for batch in batches]
-            store.commit(Group(removed=numbers, letters=made, accounts=store.accounts()))
-            buried += len(made)
-            result["buried"] = buried
-            bar.advance(task, len(made))
+        for store in stores.values():
+            while batches := store.fetch(sink, 0, BURIED_AT_ONCE):
+                made = [letter for batch in batches for letter in _letters(batch)]
+                numbers = [batch.number for batch in batches]
+                store.commit(Group(removed=numbers, letters=made, accounts=store.accounts()))
+                buried += len(made)
+                result["buried"] = buried
+                bar.advance(task, len(made))
     return buried
 
 
@@ -327,26 +359,41 @@ def _choice(
     return Choice(reason, intake, sink, since, tuple(numbers) if numbers else None)
 
 
-def _chosen(directory: Path, choice: Choice) -> tuple[Choice, Counter[str]]:
-    """Return a choice that later letters do not fall under, and how many it is, by reason."""
-    with access.opened(directory) as store:
-        choice = replace(choice, last=letters.last_number(store.connection))
-        return choice, letters.count(store.connection, choice)
+def _chosen(directory: Path, choice: Choice) -> tuple[dict[int, dict[str, object]], Counter[str]]:
+    """Return choices that later letters do not fall under, and how many it is, by reason.
+
+    Returns:
+        The arguments of a request by the worker in whose file there are some, and their number.
+    """
+    choices, total = dict[int, dict[str, object]](), Counter[str]()
+    with access.opened(directory) as stores:
+        for worker, store in stores.items():
+            bounded = replace(choice, last=letters.last_number(store.connection))
+            if found := letters.count(store.connection, bounded):
+                choices[worker] = bounded.as_dict()
+                total += found
+    return choices, total
 
 
-def _show(store: Store, choice: Choice, most: int, mask: Mask, form: Form) -> set[int]:
-    """Print dead letters; return the numbers of those there were."""
+def _show(stores: Stores, choice: Choice, most: int, mask: Mask, form: Form) -> set[int]:
+    """Print dead letters, the oldest first; return the numbers of those there were."""
     shown: set[int] = set()
-    after = 0
-    while found := store.choose_letters(choice, after, most - len(shown)):
-        for letter in found:
-            if form == "json":
-                streams.write(orjson.dumps(letter_report.as_object(letter, mask)))
-            else:
-                typer.echo("\n".join(letter_report.lines(letter, mask)))
-            shown.add(letter.number)
-        after = found[-1].number
+    found = (_each(store, choice, most) for store in stores.values())
+    for letter in islice(merge(*found, key=attrgetter("kept")), most):
+        if form == "json":
+            streams.write(orjson.dumps(letter_report.as_object(letter, mask)))
+        else:
+            typer.echo("\n".join(letter_report.lines(letter, mask)))
+        shown.add(letter.number)
     return shown
+
+
+def _each(store: Store, choice: Choice, most: int) -> Iterator[Letter]:
+    """Yield dead letters of a file, in order of their numbers."""
+    after = 0
+    while found := store.choose_letters(choice, after, most):
+        yield from found
+        after = found[-1].number
 
 
 def _mask(config: Config) -> Mask:

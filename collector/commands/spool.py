@@ -14,13 +14,15 @@ from collector.commands.access import ConfigOption, FormOption, fail
 from collector.describe import spool_report
 from collector.ledger import Ledger
 from collector.spool import files, letters
+from collector.spool.store import Waiting
 from collector.spool.verification import verify as verify_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from collector.commands.access import Stores
     from collector.config import Config
-    from collector.spool.store import Store
+    from collector.spool.requests import Request
 
 app = typer.Typer(no_args_is_help=True, help="Look at what waits and at its files; deliver it.")
 
@@ -33,8 +35,8 @@ def status(config: ConfigOption = None, form: FormOption = "text") -> None:
     """
     loaded = access.load(config)
     directory = access.directory_of(loaded)
-    with access.opened(directory) as store:
-        found = _status(loaded, directory, store)
+    with access.opened(directory) as stores:
+        found = _status(loaded, directory, stores)
     if form == "json":
         streams.write(orjson.dumps(found, option=orjson.OPT_INDENT_2))
     else:
@@ -100,30 +102,48 @@ def drain(config: ConfigOption = None) -> None:
             raise typer.Exit(code)
 
 
-def _status(config: Config, directory: Path, store: Store) -> dict[str, Any]:
-    """Return the state of a spool as JSON can hold it, all of it of one moment."""
+def _status(config: Config, directory: Path, stores: Stores) -> dict[str, Any]:
+    """Return the state of a spool as JSON can hold it, that of each file of one moment."""
     configured = {sink.name for sink in config.sinks}
-    store.connection.execute("BEGIN")
-    waiting = store.waiting()
-    ledger = Ledger()
-    ledger.restore(store.accounts())
-    ledger.spooled = sum(entry.events for entry in waiting)
-    ledger.dead_lettered = letters.count(store.connection)
-    requests = store.waiting_requests()
-    store.connection.execute("COMMIT")
+    ledger, waiting = Ledger(), dict[str, Waiting]()
+    requests: list[Request] = []
+    for store in stores.values():
+        store.connection.execute("BEGIN")
+        ledger.restore(store.accounts())
+        for entry in store.waiting():
+            ledger.spooled += entry.events
+            waiting[entry.sink] = _together(entry, waiting.get(entry.sink))
+        ledger.dead_lettered += letters.count(store.connection)
+        requests += store.waiting_requests()
+        store.connection.execute("COMMIT")
+    paths = [store.path for store in stores.values()]
     return {
-        "file": str(store.path),
+        "file": str(paths[0]),
+        "files": [str(path) for path in paths],
         "in_use": access.daemon_runs(directory),
-        "octets": _octets(store.path),
+        "octets": sum(map(_octets, paths)),
         "max_bytes": config.spool.bound,
         "waiting": [
             spool_report.waiting_object(entry, is_gone=entry.sink not in configured)
-            for entry in waiting
+            for _, entry in sorted(waiting.items())
         ],
         "requests": [spool_report.request_object(request) for request in requests],
         "ledger": ledger.as_dict(),
-        "damaged": [str(path) for path in files.databases(directory) if path != store.path],
+        "damaged": [str(path) for path in files.databases(directory) if path not in paths],
     }
+
+
+def _together(entry: Waiting, other: Waiting | None) -> Waiting:
+    """Return what waits for one sink in two files."""
+    if other is None:
+        return entry
+    return Waiting(
+        entry.sink,
+        entry.batches + other.batches,
+        entry.events + other.events,
+        entry.octets + other.octets,
+        min(entry.oldest, other.oldest),
+    )
 
 
 def _octets(database: Path) -> int:

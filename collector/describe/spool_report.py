@@ -29,7 +29,8 @@ def show_status(status: Mapping[str, Any], console: Console) -> None:
     """Print the state of a spool, made by `collector.commands.spool`."""
     write = console.file.write
     use = "used by a daemon" if status["in_use"] else "not in use"
-    write(f"{printable(status['file'])}, {use}\n")
+    for path in status["files"]:
+        write(f"{printable(path)}, {use}\n")
     bound, octets = format_size(status["max_bytes"]), status["octets"]
     write(f"{octets} octets of {bound} on disk, dead letters included\n\n")
     if status["waiting"]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import sys
 from collections import deque
 from typing import TYPE_CHECKING, Any, Self
@@ -86,11 +88,11 @@ class PrivateDaemon:
             raise DrillError(self._told("does not start"))
 
     async def kill(self) -> None:
-        """End it with SIGKILL, unless it has ended."""
+        """End it with SIGKILL, its workers too, unless it has ended."""
         if self._process is None:
             return
         if self._process.returncode is None:
-            self._process.kill()
+            os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
         await self._reader
         self._process = None

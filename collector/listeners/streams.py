@@ -1,7 +1,8 @@
-"""Listeners for connections: who may connect, by what way, for how long.
+"""Listeners for connections: by what way a sender comes in, for how long.
 
-Connections are accepted here and not by the event loop's server, so that everything between the
-kernel's handshake and the first message is counted and bounded: limits, a proxy's header, TLS.
+Connections are accepted by an entrance (`entrances`) and opened here, not by the event loop's
+server, so that everything between the kernel's handshake and the first message is counted and
+bounded: limits, a proxy's header, TLS.
 
 There is no idle timeout unless one is set: alerts are rare, and what a sender writes after we have
 closed is lost without an error on its side. Keepalive finds peers that are gone. A frame that has
@@ -11,44 +12,41 @@ begun must end within `frame_timeout`, so that slow senders do not hold memory f
 from __future__ import annotations
 
 import asyncio
-import socket
 import ssl
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, cast
+from functools import partial
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from collector.listeners import tls
-from collector.listeners.admission import Admission
+from collector.listeners.admission import may_send
 from collector.listeners.connections import CLOSE_SECONDS
+from collector.listeners.entrances import count_rejected
 from collector.listeners.proxies import read_header
 from collector.listeners.proxy_protocol import ProxyHeaderError
 from collector.listeners.reasons import (
-    MAX_CONNECTIONS,
     MAX_HANDSHAKES,
     PROXY_HEADER,
     SETTINGS_CHANGED,
+    SOURCE_NOT_ALLOWED,
 )
 from collector.listeners.sockets import DRAIN_SECONDS, keep_alive
 from collector.logs import Reports
 from collector.pipeline import Origin
-from collector.routing import peer_address, within
+from collector.routing import peer_address
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Iterator
 
     from collector.config import ListenerSettings
     from collector.listeners.buffers import Buffers
     from collector.listeners.connections import Connection
     from collector.listeners.encryption import Encryption
+    from collector.listeners.entrances import Entrance, Visitor
     from collector.metrics import ListenerStats
     from collector.routing import Address, Router
-
-# Few enough that those which are over at once, as port probes, do not pile up while being opened.
-ACCEPTS_PER_WAKE: Final = 16
-
-# Before accepting is tried again when the process or the system is out of files or memory.
-EXHAUSTED_SECONDS: Final = 0.5
 
 # What is read from a connection before the others have their turn, and from all in a turn. libuv
 # would go on reading from one socket up to 32 times, and a burst on many connections would hold up
@@ -62,11 +60,6 @@ MAX_SWEEP_SECONDS: Final = 1.0
 
 # At a stop, a connection is closed after DRAIN_SECONDS or once all were quiet for this long.
 QUIET_SECONDS: Final = 0.1
-
-# Connections within a TLS handshake or before a proxy's header. One more ends the oldest of them,
-# as does one more connection than there may be: whoever means well is done within a round trip or
-# two, so that a flood of connections that say nothing keeps nobody out.
-MAX_OPENINGS: Final = 512
 
 # A proxy sends its header at once.
 PROXY_HEADER_SECONDS: Final = 10.0
@@ -89,10 +82,10 @@ class OpeningError(Exception):
 
 
 class StreamListener:
-    """Accepts connections on one socket.
+    """Opens the connections that come in by one entrance, and serves them.
 
     Args:
-        bound: the socket, which listens.
+        entrance: where they come from.
         settings: the listener's settings.
         protocol: makes what speaks to a sender.
         router: finds the intake of messages without a key.
@@ -106,12 +99,13 @@ class StreamListener:
         buffers: as above.
         stats: as above.
         paused: whether nothing is read.
-        owns_socket: whether it accepts, and closes the socket in the end.
+        source: the entrance.
+        has_source: whether the entrance is closed in the end: no other listener has taken it.
     """
 
     def __init__(
         self,
-        bound: socket.socket,
+        entrance: Entrance,
         settings: ListenerSettings,
         *,
         protocol: Callable[[StreamListener, Address | None], Connection],
@@ -126,16 +120,16 @@ class StreamListener:
         self.reports = Reports(log)
         self.paused = False
         self.buffer = memoryview(bytearray(MAX_READ_OCTETS))
-        self.socket = bound
-        self.owns_socket = True
+        self.source = entrance
+        self.has_source = True
         self._loop = asyncio.get_running_loop()
         self._protocol = protocol
         self._router = router
         self._encryption = encryption
-        self._admission = Admission(settings)
-        self._connections: set[Connection] = set()
+        self._connections: dict[Connection, Visitor] = {}
         self._openings: set[asyncio.Task[None]] = set()
-        self._awaited: dict[asyncio.Task[None], Address | None] = {}  # of them, the oldest first
+        self._awaited: dict[Visitor, asyncio.Task[None]] = {}
+        self._count = 0
         self._none_left = asyncio.Event()
         self._none_left.set()
         self._may_read = asyncio.Event()
@@ -149,14 +143,14 @@ class StreamListener:
 
     def room(self) -> memoryview:
         """Return the part of the buffer that one read may fill: less where connections are many."""
-        share = TURN_OCTETS // max(1, self._admission.connections)
+        share = TURN_OCTETS // max(1, self._count)
         return self.buffer[: max(MIN_READ_OCTETS, min(MAX_READ_OCTETS, share))]
 
     # Life.
 
     def start(self) -> None:
-        """Begin to accept."""
-        self._loop.add_reader(self.socket, self._accept)
+        """Begin to take connections in."""
+        self.source.open(self._let_in, self.settings, self.stats)
         self._sweep()
 
     def pause(self) -> None:
@@ -183,34 +177,40 @@ class StreamListener:
         """Go by other settings; connections that they would not let in are ended.
 
         Args:
-            settings: of a listener for the same protocol on the same socket.
+            settings: of a listener for the same protocol in the same place.
             router: as it is from now on.
             stats: as above; the open connections move there.
             encryption: as above.
         """
-        is_same_entrance = _entrance(self._encryption) == _entrance(encryption)
-        self.settings = self._admission.settings = settings
+        is_same_check = _check(self._encryption) == _check(encryption)
+        self.settings = settings
         self._router, self._encryption = router, encryption
-        self.stats.connections -= self._admission.connections
+        self.stats.connections -= self._count
         self.stats = stats
-        self.stats.connections += self._admission.connections
+        self.stats.connections += self._count
+        self.source.reconfigure(settings, stats)
         for connection in list(self._connections):
             connection.origin = self.origin_of(connection.peer)
-            is_allowed = self._admission.allows(connection.peer)
-            if is_allowed and is_same_entrance and self.flaw(connection.encrypted) is None:
+            is_allowed = may_send(settings, connection.peer)
+            if is_allowed and is_same_check and self.flaw(connection.encrypted) is None:
                 connection.follow_settings()
             else:
                 self.count_rejected(SETTINGS_CHANGED, connection.peer)
                 connection.announce_end()
                 self._loop.call_later(DRAIN_SECONDS, connection.close)
 
-    def hand_over(self) -> socket.socket:
-        """Accept no more; return the socket, on which somebody else is to accept."""
-        self.owns_socket = False
-        self._loop.remove_reader(self.socket)
+    @property
+    def address(self) -> tuple[str, int] | str | None:
+        """Where senders connect; None where somebody else knows."""
+        return self.source.address
+
+    def hand_over(self) -> Entrance:
+        """Take no more connections in; return the entrance, which another listener is to open."""
+        self.has_source = False
+        self.source.shut()
         for timer in self._timers.values():
             timer.cancel()
-        return self.socket
+        return self.source
 
     def announce_end(self) -> None:
         """Let all senders see that we are leaving."""
@@ -218,12 +218,12 @@ class StreamListener:
             connection.announce_end()
 
     async def stop(self) -> None:
-        """Accept no more, read what was sent, close the connections."""
-        if self.owns_socket:
+        """Take no more connections in, read what was sent, close those that are open."""
+        if self.has_source:
             self.hand_over().close()
         self._may_read.set()  # for connections that wait to be made, and are closed then
         await asyncio.sleep(0)  # a task that is cancelled before it has begun closes no socket
-        for opening in self._awaited:
+        for opening in self._awaited.values():
             opening.cancel()
         self.announce_end()
         await self._drain()
@@ -258,96 +258,59 @@ class StreamListener:
 
     # What becomes of a connection.
 
-    def _accept(self) -> None:
-        """Accept the connections that wait, up to the bound of a wake-up."""
-        for _ in range(ACCEPTS_PER_WAKE):
-            try:
-                connected, address = self.socket.accept()
-            except BlockingIOError:
-                return
-            except ConnectionError:  # gone before we came to it
-                continue
-            except OSError as error:
-                self._rest(error)
-                return
-            self._admit(connected, address)
-
-    def _rest(self, error: OSError) -> None:
-        """Accept nothing for a moment: there is no room for another connection in the system."""
-        self.reports.error(
-            "accept",
-            "cannot accept connections, it is tried again",
-            listener=self.settings.name,
-            problem=error.strerror,
-        )
-        self._loop.remove_reader(self.socket)
-        self._later(EXHAUSTED_SECONDS, self._accept_again)
-
-    def _accept_again(self) -> None:
-        self._loop.add_reader(self.socket, self._accept)
-
-    def _admit(self, connected: socket.socket, address: tuple[str, int] | str) -> None:
-        """Count a connection in and have it opened, or close it."""
-        connected.setblocking(False)
-        peer = peer_address(address[0]) if connected.family != socket.AF_UNIX else None
-        if not (peer is None or within(peer, self.settings.proxy_protocol)):
-            refusal = self._admission.refusal(peer)
-            if refusal is not None:  # before it costs anybody else a place
-                self.count_rejected(refusal, peer)
-                connected.close()
-                return
-        if self._admission.is_full():
-            if not self._awaited:
-                self.count_rejected(MAX_CONNECTIONS, peer)
-                connected.close()
-                return
-            self._end_oldest_awaited()
-        self._admission.connections += 1
+    def _let_in(self, visitor: Visitor) -> None:
+        """Have a connection opened."""
+        self._count += 1
         self.stats.connections += 1
         self._none_left.clear()
-        opening = self._loop.create_task(self._open(connected, peer))
+        opening = self._loop.create_task(self._open(visitor))
         self._openings.add(opening)
         opening.add_done_callback(self._openings.discard)
 
-    async def _open(self, connected: socket.socket, peer: Address | None) -> None:
+    async def _open(self, visitor: Visitor) -> None:
         """Bring a connection to the point where messages may come, or end it."""
+        connected, peer = visitor.connected, visitor.peer
         connection, sender = None, peer
         try:
-            if peer is not None and within(peer, self.settings.proxy_protocol):
-                with self._awaiting(peer):
+            if visitor.is_proxied and peer is not None:
+                with self._awaiting(visitor):
                     sender = await _named_by_proxy(connected, peer)
-            self._enter(sender)
+            await self._enter(visitor, sender)
             connection = self._protocol(self, sender)
-            self._connections.add(connection)
+            self._connections[connection] = visitor
             if peer is not None:
                 keep_alive(connected)
-            await self._connect(connection, connected)
+            await self._connect(connection, visitor)
         except OpeningError as error:
             self.count_rejected(error.reason, sender, error.problem)
         finally:
             if connection is None:
-                self._leave()
+                self._leave(visitor)
             elif not connection.is_made:
                 self.release(connection)
             if connection is None or not connection.is_made:
                 connected.close()
 
-    def _enter(self, sender: Address | None) -> None:
-        reason = self._admission.enter(sender)
-        if reason is not None:
-            raise OpeningError(reason)
+    async def _enter(self, visitor: Visitor, sender: Address | None) -> None:
+        """Have a sender counted whom nobody knew before, and look again whether it may send."""
+        if visitor.is_proxied and sender is not None:
+            reason = await self.source.enter(visitor, sender)
+            if reason is not None:
+                raise OpeningError(reason)
+        if not may_send(self.settings, sender):  # by settings that changed meanwhile
+            raise OpeningError(SOURCE_NOT_ALLOWED)
 
-    async def _connect(self, connection: Connection, connected: socket.socket) -> None:
+    async def _connect(self, connection: Connection, visitor: Visitor) -> None:
         encryption = self._encryption
         if encryption is None:
             await self._may_read.wait()  # uvloop reads at once from what is made, asked or not
-            await self._loop.connect_accepted_socket(lambda: connection, connected)
+            await self._loop.connect_accepted_socket(lambda: connection, visitor.connected)
             return
         try:
-            with self._awaiting(connection.peer):
+            with self._awaiting(visitor):
                 await self._loop.connect_accepted_socket(
                     lambda: connection,
-                    connected,
+                    visitor.connected,
                     ssl=encryption.context,
                     ssl_handshake_timeout=encryption.handshake_timeout,
                     ssl_shutdown_timeout=CLOSE_SECONDS,
@@ -356,26 +319,29 @@ class StreamListener:
             raise OpeningError(*tls.refusal(error)) from error
 
     @contextmanager
-    def _awaiting(self, peer: Address | None) -> Iterator[None]:
+    def _awaiting(self, visitor: Visitor) -> Iterator[None]:
         """Count an opening among those that wait for their senders, and may be ended for that.
 
         The others are not: uvloop tells nobody that a plain connection is lost if it is ended while
         it is made.
         """
-        opening = cast("asyncio.Task[None]", asyncio.current_task())
-        self._awaited[opening] = peer
-        if len(self._awaited) > MAX_OPENINGS:
-            self._end_oldest_awaited()
+        opening = asyncio.current_task()
+        assert opening is not None  # noqa: S101 - this is only used within one
+        self._awaited[visitor] = opening
+        visitor.give_up = partial(self._give_up, visitor)
+        self.source.await_sender(visitor)
         try:
             yield
         finally:
-            self._awaited.pop(opening, None)
+            self._awaited.pop(visitor, None)
+            self.source.heard_sender(visitor)
 
-    def _end_oldest_awaited(self) -> None:
-        """Make room for another; what is cancelled ends later, and is not to be chosen again."""
-        opening = next(iter(self._awaited))
-        self.count_rejected(MAX_HANDSHAKES, self._awaited.pop(opening))
-        opening.cancel()
+    def _give_up(self, visitor: Visitor) -> None:
+        """End an opening that still waits for its sender."""
+        opening = self._awaited.pop(visitor, None)
+        if opening is not None:
+            self.count_rejected(MAX_HANDSHAKES, visitor.sender or visitor.peer)
+            opening.cancel()
 
     def flaw(self, encrypted: ssl.SSLObject | None) -> str | None:
         """Say why the certificate of a sender does not let it in; None if it does.
@@ -393,14 +359,13 @@ class StreamListener:
     def release(self, connection: Connection) -> None:
         """Count a connection out."""
         connection.let_go()
-        self._connections.remove(connection)
-        self._admission.leave(connection.peer)
-        self._leave()
+        self._leave(self._connections.pop(connection))
 
-    def _leave(self) -> None:
-        self._admission.connections -= 1
+    def _leave(self, visitor: Visitor) -> None:
+        self.source.leave(visitor)
+        self._count -= 1
         self.stats.connections -= 1
-        if not self._admission.connections:
+        if not self._count:
             self._none_left.set()
 
     def origin_of(self, peer: Address | None) -> Origin:
@@ -410,16 +375,7 @@ class StreamListener:
 
     def count_rejected(self, reason: str, peer: Address | None, problem: str = "") -> None:
         """Count and report a connection that is refused or ended by us."""
-        self.stats.connections_rejected[reason] += 1
-        details = {"problem": problem} if problem else {}
-        self.reports.warning(
-            reason,
-            "connection rejected",
-            listener=self.settings.name,
-            peer="" if peer is None else str(peer),
-            reason=reason,
-            **details,
-        )
+        count_rejected(self.stats, self.reports, reason, peer, problem)
 
     def _later(self, seconds: float, callback: Callable[[], None]) -> None:
         self._timers[callback] = self._loop.call_later(seconds, callback)
@@ -448,5 +404,5 @@ async def _named_by_proxy(connected: socket.socket, proxy: Address) -> Address:
     return proxy if source is None else peer_address(source)
 
 
-def _entrance(encryption: Encryption | None) -> tuple[object, ...] | None:
+def _check(encryption: Encryption | None) -> tuple[object, ...] | None:
     return None if encryption is None else encryption.entrance

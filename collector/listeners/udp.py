@@ -21,7 +21,7 @@ import structlog
 
 from collector.backpressure import Waiting
 from collector.listeners.admission import may_send
-from collector.listeners.sockets import DRAIN_SECONDS
+from collector.listeners.sockets import DRAIN_SECONDS, address_of
 from collector.logs import Reports
 from collector.pipeline import Origin
 from collector.routing import peer_address
@@ -29,6 +29,7 @@ from collector.syslog.framing import CutFrame, trim_datagram
 
 if TYPE_CHECKING:
     from collector.config import ListenerSettings
+    from collector.listeners.encryption import Encryption
     from collector.metrics import ListenerStats
     from collector.pipeline import Pipeline
     from collector.routing import Router
@@ -61,10 +62,10 @@ class DatagramListener:
         socket: as above.
         settings: as above; replaced by `reconfigure`, as are `stats` and the router.
         stats: as above.
-        owns_socket: whether it closes the socket in the end, as it does.
+        has_source: whether it closes the socket in the end, as it does.
     """
 
-    owns_socket = True
+    has_source = True
 
     def __init__(
         self,
@@ -88,6 +89,16 @@ class DatagramListener:
         self._waiting = Waiting(self._go_on)
         self._stopping = False
 
+    @property
+    def source(self) -> socket.socket:
+        """The socket."""
+        return self.socket
+
+    @property
+    def address(self) -> tuple[str, int] | str:
+        """Where it listens: host and port, or a path."""
+        return address_of(self.socket)
+
     # Life.
 
     def start(self) -> None:
@@ -97,7 +108,13 @@ class DatagramListener:
         if not self._paused:
             self._loop.add_reader(self.socket, self._receive)
 
-    def reconfigure(self, settings: ListenerSettings, router: Router, stats: ListenerStats) -> None:
+    def reconfigure(
+        self,
+        settings: ListenerSettings,
+        router: Router,
+        stats: ListenerStats,
+        encryption: Encryption | None = None,  # noqa: ARG002 - datagrams have none
+    ) -> None:
         """Go by other settings, of a listener on the same socket, from the next datagram on."""
         wanted, self.settings = self.settings.receive_buffer, settings
         self._view = self._new_buffer()
@@ -123,6 +140,9 @@ class DatagramListener:
         """Receive again where nothing is in the way."""
         if not (self._stopping or self._paused or self._waiting):
             self._loop.add_reader(self.socket, self._receive)
+
+    def announce_end(self) -> None:
+        """Do nothing: senders of datagrams are told nothing."""
 
     async def stop(self) -> None:
         """Take what the kernel still holds, then close; do nothing if that has been done."""

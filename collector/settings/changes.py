@@ -30,11 +30,11 @@ PRESENT: Final = "present"
 MASK: Final = "***"
 """What stands for a secret."""
 
-NEED_RESTART: Final = ("spool", "dead_letters", "admin.host", "admin.port")
+NEED_RESTART: Final = ("spool", "dead_letters", "admin.host", "admin.port", "workers")
 """Settings that a running daemon keeps as they were at its start, as paths of mappings or values.
 
-The spool's file is locked and laid out at the start. The admin server answers the request that asks
-for a reload, so it stays where it is.
+The spool's file is locked and laid out at the start, and so are those of the workers. The admin
+server answers the request that asks for a reload, so it stays where it is.
 """
 
 _MAX_LENGTH = 100
@@ -96,6 +96,30 @@ def as_running(before: Config, after: Config) -> Config:
             value = getattr(config, section).model_copy(update=kept)
         config = config.model_copy(update={section: value})
     return config
+
+
+def document_as_running(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """Do for configurations as plain data what `as_running` does."""
+    document = dict(after)
+    for path in NEED_RESTART:
+        section, _, setting = path.partition(".")
+        if setting:
+            kept = _without_blank(before, section)
+            document[section] = _put(_without_blank(document, section), setting, kept)
+        else:
+            document = _put(document, section, before)
+    return document
+
+
+def _put(target: Mapping[str, Any], name: str, source: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a mapping with one entry as another has it, or without it."""
+    rest = {key: value for key, value in target.items() if key != name}
+    return {**rest, name: source[name]} if name in source else rest
+
+
+def _without_blank(document: Mapping[str, Any], section: str) -> Mapping[str, Any]:
+    """Return a section of a document; empty where nothing is written."""
+    return document.get(section) or {}
 
 
 def _is_fixed(path: str) -> bool:

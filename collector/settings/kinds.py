@@ -140,6 +140,18 @@ def whole(low: int, high: int) -> Kind:
     return Kind(read, accepted, _number_or_text(low, high, "^[0-9]{1,12}$", accepted), int)
 
 
+def whole_or(low: int, high: int, word: str) -> Kind:
+    """Whole numbers as `whole` has them, or a word."""
+    numbers = whole(low, high)
+    accepted = f"{numbers.accepted}, or {word}"
+
+    def read(value: object) -> object:
+        return word if value == word else numbers.read(value)
+
+    schema = {"anyOf": [*numbers.schema["anyOf"], {"const": word}]}
+    return Kind(read, accepted, schema, lambda value: value)
+
+
 def size(low: int, high: int) -> Kind:
     """Sizes from `low` to `high` bytes; the value is in bytes."""
 
@@ -471,6 +483,9 @@ PROXY_URL = _text_kind(
 
 PORT = whole(0, 65535)
 """A port to listen on; 0 lets the system choose one."""
+
+WORKERS = whole_or(1, 64, "auto")
+"""How many processes."""
 
 SOCKET_PATH = _text_kind(
     _read_socket_path, f"an absolute path of at most {MAX_SOCKET_PATH_LENGTH} bytes"

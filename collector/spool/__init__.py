@@ -125,6 +125,9 @@ class Letter:
 UNTRUSTED: Final = frozenset({"unknown_intake", "incomplete_frame"})
 """Reasons that anybody who reaches a listener can cause."""
 
+POOLS: Final = ("", *sorted(UNTRUSTED))
+"""What `pool_of` can return."""
+
 
 def pool_of(reason: str) -> str:
     """Return the pool of dead letters that one of this reason is in; each has a bound of its own.

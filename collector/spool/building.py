@@ -5,34 +5,43 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from collector import sightings
 from collector.spool import Share
+from collector.spool.bounds import Bounds
 from collector.spool.memory import MemorySpool
 from collector.spool.sqlite import SqliteSpool
-from collector.spool.store import Bounds
 
 if TYPE_CHECKING:
     from collector.config import Config
     from collector.ledger import Ledger
+    from collector.workers.board import Post
 
 
-def build_spool(config: Config, ledger: Ledger) -> MemorySpool | SqliteSpool:
+def build_spool(
+    config: Config,
+    ledger: Ledger,
+    post: Post,
+) -> MemorySpool | SqliteSpool:
     """Make the spool of a daemon; it is to be started.
 
     Args:
         config: the settings.
         ledger: accounts of the process.
+        post: the place of the process among the workers.
     """
     settings, kept = config.spool, config.dead_letters
     if settings.type == "memory":
-        return MemorySpool(settings.bound, shares(config), ledger)
+        return MemorySpool(settings.bound, shares(config), ledger, post)
     return SqliteSpool(
         Path(settings.path),
         settings.bound,
         shares(config),
         ledger,
         synchronous=settings.synchronous,
-        bounds=Bounds(kept.max_bytes, kept.unknown_intake_max_bytes),
+        bounds=Bounds(kept.max_bytes, kept.unknown_intake_max_bytes, post),
         max_age=kept.max_age,
+        post=post,
+        merge={sightings.NOTE: sightings.merged},
     )
 
 

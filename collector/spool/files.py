@@ -1,15 +1,21 @@
-"""The files of a spool: its lock, its reserve for a full disk, and those found damaged."""
+"""The files of a spool: its lock, its reserve for a full disk, and those found damaged.
+
+A directory holds the files of every worker of a daemon. Those of the first have the names below,
+and so has a daemon of one process; those of the others have their number in them, as `spool-2.db`.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import time
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 DATABASE: Final = "spool.db"
@@ -21,27 +27,44 @@ DAMAGED: Final = ".damaged-"
 LOG_SUFFIX: Final = "-wal"
 COMPANIONS: Final = (LOG_SUFFIX, "-shm")
 
+_DATABASES: Final = re.compile(
+    rf"spool(?:-(?P<worker>[1-9][0-9]{{0,3}}))?\.db(?P<damaged>{DAMAGED}.*)?"
+)
+
 
 class LockedError(Exception):
     """Another process uses the directory; the text says which."""
 
 
+def place(directory: Path, name: str, worker: int) -> Path:
+    """Return where a file of a worker is.
+
+    Args:
+        directory: the spool's.
+        name: of the file of the first worker.
+        worker: its number, from 0 on.
+    """
+    stem, dot, suffix = name.partition(".")
+    return directory / (f"{stem}-{worker}{dot}{suffix}" if worker else name)
+
+
 class Lock:
-    """Keeps other processes out of a directory for as long as it is held.
+    """Keeps other processes from the files of a worker for as long as it is held.
 
     It goes with the process that holds it, however that ends (flock(2)).
 
     Args:
         directory: the spool's; made, for its owner alone, where it is missing.
+        worker: whose files.
 
     Raises:
         LockedError: another process holds it.
         OSError: the directory cannot be made or written to.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, worker: int = 0) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = directory / LOCK
+        path = place(directory, LOCK, worker)
         self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,6 +82,40 @@ class Lock:
         os.close(self._file)
 
 
+@contextmanager
+def locked(directory: Path, workers: Iterable[int]) -> Iterator[None]:
+    """Keep other processes from the files of some workers.
+
+    Raises:
+        LockedError: another process holds one of the locks.
+        OSError: the directory cannot be made or written to.
+    """
+    with ExitStack() as held:
+        for worker in workers:
+            held.callback(Lock(directory, worker).release)
+        yield
+
+
+def is_locked(directory: Path) -> bool:
+    """Say whether a process holds a lock of any worker."""
+    paths = (place(directory, LOCK, worker) for worker in {0, *workers(directory)})
+    return any(map(_is_locked, paths))
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
 class Reserve:
     """Room on the disk that is kept for the day there is none.
 
@@ -68,10 +125,11 @@ class Reserve:
     Args:
         directory: the spool's.
         octets: how much is kept.
+        worker: for whose files.
     """
 
-    def __init__(self, directory: Path, octets: int) -> None:
-        self._path = directory / RESERVE
+    def __init__(self, directory: Path, octets: int, worker: int = 0) -> None:
+        self._path = place(directory, RESERVE, worker)
         self._octets = octets
 
     def keep(self, reusable: int = 0) -> bool:
@@ -137,18 +195,29 @@ def remove_companions(database: Path) -> None:
 
 
 def databases(directory: Path) -> list[Path]:
-    """Return the databases of a directory, damaged ones too, by name."""
+    """Return the databases of a directory, damaged ones too, by worker and name."""
+    found = [(int(match["worker"] or 0), path) for match, path in _matches(directory)]
+    return [path for _, path in sorted(found)]
+
+
+def workers(directory: Path) -> list[int]:
+    """Return the numbers of the workers that there are databases of, damaged ones aside."""
     return sorted(
-        path
-        for path in directory.glob(f"{DATABASE}*")
-        if not path.name.endswith(COMPANIONS) and path.is_file()
+        int(match["worker"] or 0) for match, _ in _matches(directory) if not match["damaged"]
     )
 
 
+def _matches(directory: Path) -> Iterator[tuple[re.Match[str], Path]]:
+    for path in directory.glob("spool*"):
+        match = _DATABASES.fullmatch(path.name)
+        if match and not path.name.endswith(COMPANIONS) and path.is_file():
+            yield match, path
+
+
 def quarantined_octets(directory: Path) -> int:
-    """Return how much room damaged files take."""
+    """Return how much room damaged files take, those of SQLite beside them too."""
     total = 0
-    for path in directory.glob(f"{DATABASE}{DAMAGED}*"):
+    for path in directory.glob(f"spool*{DAMAGED}*"):
         with suppress(OSError):
             total += path.stat().st_size
     return total

@@ -1,7 +1,8 @@
 """What waits for each sink, and the gates that keep it within bounds.
 
 A lane holds the batches of one sink in order of arrival. Its share bounds what may wait in it, the
-spool's own bound what may wait in all lanes.
+spool's own bound what may wait in all lanes. Where several workers are one daemon, the bounds are
+of what waits in all of them.
 """
 
 from __future__ import annotations
@@ -18,9 +19,13 @@ import structlog
 from collector.backpressure import Gate
 from collector.logs import Reports
 from collector.spool import Backlog, Batch, Share
+from collector.workers import board
+from collector.workers.board import Board
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+
+    from collector.workers.board import Column
 
 # Reading resumes when this share of a bound is free again, so that a full spool does not make the
 # listeners stop and go with every batch.
@@ -64,6 +69,7 @@ class Lane:
         octets: what they take in the spool.
         batches: how many they are.
         drops: whether what came last did not fit and was dropped.
+        column: what the lanes of all workers hold for the sink, in octets; None without a share.
     """
 
     sink: str
@@ -75,11 +81,16 @@ class Lane:
     octets: int = 0
     batches: int = 0
     drops: bool = False
+    column: Column | None = None
+
+    def total(self) -> int:
+        """Return what waits for the sink in all workers, in octets."""
+        return self.octets if self.column is None else self.column.total()
 
     def over_share(self, more: int = 0) -> bool:
         """Say whether its share is full, or would be with so many octets more."""
         bound = self.share.max_bytes
-        return bound is not None and self.octets + more > bound
+        return bound is not None and self.total() + more > bound
 
     def give_back(self) -> None:
         """Make every batch in memory ready, in order, as if nobody had taken any."""
@@ -99,21 +110,31 @@ class Lanes:
         max_bytes: octets that may wait in all.
         shares: the share of each sink.
         size_of: octets that a batch takes.
+        shared: what the workers tell each other.
 
     Attributes:
         gate: closed while nothing more may come in.
-        octets: what waits in all.
+        octets: what waits in all lanes.
     """
 
     def __init__(
-        self, max_bytes: int, shares: Mapping[str, Share], size_of: Callable[[Batch], int]
+        self,
+        max_bytes: int,
+        shares: Mapping[str, Share],
+        size_of: Callable[[Batch], int],
+        shared: Board | None = None,
     ) -> None:
         self.max_bytes = max_bytes
         self.gate = Gate()
         self.octets = 0
         self._obstacles: set[str] = set()
         self._size_of = size_of
-        self._lanes = {sink: Lane(sink, share) for sink, share in shares.items()}
+        self._board = shared or Board.alone()
+        self._column = self._board.column(board.SPOOL_OCTETS)
+        self._lanes = {
+            sink: Lane(sink, share, column=self._board.column(board.share(sink)))
+            for sink, share in shares.items()
+        }
         self._configured = dict(self._lanes)
         self._reports = Reports(log)
         self._full = False
@@ -156,11 +177,40 @@ class Lanes:
         for lane in self._lanes.values():
             lane.share = shares.get(lane.sink, GONE)
             lane.drops = False
+        for lane in self._configured.values():
+            lane.column = self._board.column(board.share(lane.sink))
+        self.tell()
         self._note_emptiness()
         # Where all drop what does not fit, nobody is to wait.
         self._full &= any(share.when_full == "block" for share in shares.values())
         self.reopen()
         self.check()
+
+    def total(self) -> int:
+        """Return what waits in all lanes of all workers, in octets."""
+        return self._column.total()
+
+    def tell(self) -> None:
+        """Tell the other workers how much waits here."""
+        self._column.value = self.octets
+        for lane in self._lanes.values():
+            if lane.column is not None:
+                lane.column.value = lane.octets
+
+    def has_room(self, sinks: Collection[str], part: float) -> bool:
+        """Say whether no more than a part of the bounds is taken.
+
+        Args:
+            sinks: whose shares count besides the bound of all; an empty name stands for any.
+            part: which, up to 1.
+        """
+        if self.gate.closed or self.total() > self.max_bytes * part:
+            return False
+        return not any(
+            lane.share.max_bytes is not None and lane.total() > lane.share.max_bytes * part
+            for lane in self._configured.values()
+            if lane.sink in sinks or "" in sinks
+        )
 
     def admits(self, batch: Batch) -> bool:
         """Say whether a batch may come in: only settings that drop what does not fit refuse one.
@@ -169,7 +219,7 @@ class Lanes:
         none of its size ever would.
         """
         lane, size = self._lanes[batch.sink], self._size_of(batch)
-        fits = self.octets + size <= self.max_bytes and not lane.over_share(size)
+        fits = self.total() + size <= self.max_bytes and not lane.over_share(size)
         if fits or lane.share.when_full == "block" or not lane.batches:
             lane.drops = False
             return True
@@ -178,8 +228,8 @@ class Lanes:
             f"dropped {lane.sink}",
             "spool full, events are dropped",
             sink=lane.sink,
-            octets=self.octets,
-            waiting_for_sink=lane.octets,
+            octets=self.total(),
+            waiting_for_sink=lane.total(),
         )
         return False
 
@@ -218,6 +268,9 @@ class Lanes:
         lane.events += events
         lane.octets += octets
         self.octets += octets
+        self._column.value = self.octets
+        if lane.column is not None:
+            lane.column.value = lane.octets
         self._note_emptiness()
 
     def _note_emptiness(self) -> None:
@@ -237,17 +290,24 @@ class Lanes:
     def reopen(self) -> None:
         """Open the gates that have room again."""
         for lane in self._lanes.values():
-            bound = lane.share.max_bytes
-            has_room = bound is None or lane.octets <= bound * RESUME_SHARE
-            if has_room and self.octets <= self.max_bytes * RESUME_SHARE:
-                lane.drops = False
-            if lane.gate.closed and (has_room or lane.share.when_full == "drop"):
-                log.info("sink has room again, its senders are read", sink=lane.sink)
-                lane.gate.open()
-        if self._full and self.octets <= self.max_bytes * RESUME_SHARE:
+            if lane.gate.closed or lane.drops:
+                self._reopen(lane)
+        if self._full and self._has_room():
             self._full = False
-            log.info("spool has room again, listeners read on", octets=self.octets)
+            log.info("spool has room again, listeners read on", octets=self.total())
         self._regulate()
+
+    def _reopen(self, lane: Lane) -> None:
+        bound = lane.share.max_bytes
+        has_room = bound is None or lane.total() <= bound * RESUME_SHARE
+        if has_room and self._has_room():
+            lane.drops = False
+        if lane.gate.closed and (has_room or lane.share.when_full == "drop"):
+            log.info("sink has room again, its senders are read", sink=lane.sink)
+            lane.gate.open()
+
+    def _has_room(self) -> bool:
+        return self.total() <= self.max_bytes * RESUME_SHARE
 
     def obstruct(self, obstacle: str) -> None:
         """Close the gate for another reason than a bound, until that is cleared."""
@@ -313,10 +373,10 @@ class Lanes:
         if lane.share.when_full == "drop":
             return
         bound = lane.share.max_bytes
-        if bound is not None and lane.octets >= bound and not lane.gate.closed:
+        if bound is not None and not lane.gate.closed and lane.total() >= bound:
             log.error("sink's share of the spool full, its senders wait", sink=lane.sink)
             lane.gate.close()
-        if self.octets >= self.max_bytes and not self._full:
+        if not self._full and self.total() >= self.max_bytes:
             self._full = True
-            log.error("spool full, listeners stop reading", octets=self.octets, sink=lane.sink)
+            log.error("spool full, listeners stop reading", octets=self.total(), sink=lane.sink)
             self._regulate()

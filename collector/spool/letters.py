@@ -16,7 +16,7 @@ from collector.spool import Letter, pool_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 # Numbers are never given twice: what an operator has seen by its number cannot become another
 # letter before it is purged. The first index is read in place of the table, whose rows are long.
@@ -58,8 +58,8 @@ _COLUMNS: Final = (
 )
 _INSERT: Final = (
     "INSERT INTO letter (reason, problem, identifier, intake, sink, listener, peer, received, raw, "
-    "is_frame, event, is_cut, pool, size, kept) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "is_frame, event, is_cut, pool, size, kept, number) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _CHOSEN: Final = """
     (:reason IS NULL OR reason = :reason)
@@ -68,6 +68,7 @@ _CHOSEN: Final = """
     AND (:since IS NULL OR kept >= :since)
     AND (:numbers IS NULL OR number IN (SELECT value FROM json_each(:numbers)))
     AND (:last IS NULL OR number <= :last)
+    AND (:first IS NULL OR number >= :first)
 """
 
 
@@ -82,6 +83,7 @@ class Choice:
         since: when they were set aside at the earliest, in seconds since 1970.
         numbers: by which the spool knows them.
         last: the highest number; what comes later is not meant.
+        first: the lowest number.
     """
 
     reason: str | None = None
@@ -90,6 +92,7 @@ class Choice:
     since: float | None = None
     numbers: tuple[int, ...] | None = None
     last: int | None = None
+    first: int | None = None
 
     @classmethod
     def of(cls, written: Mapping[str, Any]) -> Self:
@@ -145,7 +148,36 @@ def insert(connection: sqlite3.Connection, letters: Sequence[Letter], now: float
         letters: the dead letters; their numbers are of no account.
         now: when they are set aside, in seconds since 1970.
     """
-    connection.executemany(_INSERT, (_row(letter, now) for letter in letters))
+    _insert(connection, letters, ((*_row(letter), now, None) for letter in letters))
+
+
+def move_in(connection: sqlite3.Connection, letters: Sequence[Letter]) -> None:
+    """Keep dead letters of another file, under the numbers that they have now (`reserve`)."""
+    rows = ((*_row(letter), letter.kept, letter.number) for letter in letters)
+    _insert(connection, letters, rows)
+
+
+def reserve(connection: sqlite3.Connection, count: int) -> int:
+    """Give numbers to dead letters that will be moved in; return the one before the first.
+
+    Args:
+        connection: to the spool's file.
+        count: how many numbers.
+    """
+    query = "SELECT seq FROM sqlite_sequence WHERE name = 'letter'"
+    row = connection.execute(query).fetchone()
+    if row is None:
+        connection.execute("INSERT INTO sqlite_sequence VALUES ('letter', ?)", (count,))
+        return 0
+    connection.execute("UPDATE sqlite_sequence SET seq = seq + ? WHERE name = 'letter'", (count,))
+    last: int = row[0]
+    return last
+
+
+def _insert(
+    connection: sqlite3.Connection, letters: Sequence[Letter], rows: Iterable[tuple[Any, ...]]
+) -> None:
+    connection.executemany(_INSERT, rows)
     octets: Counter[str] = Counter()
     for letter in letters:
         octets[pool_of(letter.reason)] += letter.size
@@ -198,6 +230,20 @@ def summary(connection: sqlite3.Connection, choice: Choice = ALL) -> list[Kind]:
         FROM letter INDEXED BY letter_kind WHERE {_CHOSEN} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     """  # noqa: S608 - made of constants
     return [Kind(*row) for row in connection.execute(query, _parameters(choice))]
+
+
+def together(summaries: Iterable[Sequence[Kind]]) -> list[Kind]:
+    """Return the kinds of dead letters there are in several files, in the order of `summary`."""
+    found: dict[tuple[str, str, str], Kind] = {}
+    for kind in (kind for summary in summaries for kind in summary):
+        known = found.get(kind[:3], kind._replace(letters=0, octets=0))
+        found[kind[:3]] = kind._replace(
+            letters=known.letters + kind.letters,
+            octets=known.octets + kind.octets,
+            oldest=min(known.oldest, kind.oldest),
+            newest=max(known.newest, kind.newest),
+        )
+    return sorted(found.values())
 
 
 def last_number(connection: sqlite3.Connection) -> int:
@@ -294,7 +340,7 @@ def _letter(row: tuple[Any, ...]) -> Letter:
     return letter
 
 
-def _row(letter: Letter, now: float) -> tuple[Any, ...]:
+def _row(letter: Letter) -> tuple[Any, ...]:
     return (
         letter.reason,
         letter.problem,
@@ -310,5 +356,4 @@ def _row(letter: Letter, now: float) -> tuple[Any, ...]:
         letter.is_cut,
         pool_of(letter.reason),
         letter.size,
-        now,
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict, deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from collector.spool import EVICTED, SPOOL_FULL, Backlog, Batch, Letter, Share, pool_of
 from collector.spool.lanes import Lanes
+from collector.workers.board import Post
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 # Without a file, dead letters are there to be counted more than to be kept.
 MAX_LETTER_BYTES = 16 * 1024 * 1024
 
+# How often to look whether other workers have made room.
+LOOK_SECONDS = 1.0
+
 
 class MemorySpool:
     """Batches and a few dead letters in memory; everything is as durable as it gets at once.
@@ -26,22 +31,40 @@ class MemorySpool:
         max_bytes: octets of batches at which the gate closes.
         shares: the share of each sink.
         ledger: accounts of the process.
+        post: the place of the process among the workers.
     """
 
     on_disk: ClassVar = False
 
-    def __init__(self, max_bytes: int, shares: Mapping[str, Share], ledger: Ledger) -> None:
+    def __init__(
+        self,
+        max_bytes: int,
+        shares: Mapping[str, Share],
+        ledger: Ledger,
+        post: Post | None = None,
+    ) -> None:
         self.max_bytes = max_bytes
         self._ledger = ledger
-        self._lanes = Lanes(max_bytes, shares, lambda batch: batch.size)
+        self._post = post or Post.alone()
+        self._lanes = Lanes(max_bytes, shares, lambda batch: batch.size, self._post.board)
         self.gate = self._lanes.gate
         self.gates = self._lanes.gates()
         self._numbers = count(1)
         self._pools: defaultdict[str, _Letters] = defaultdict(_Letters)
         self._notes: dict[str, bytes] = {}
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Do nothing: there is nothing to open."""
+        """Tell the other workers that nothing waits here; look now and then what waits there."""
+        self._lanes.tell()
+        if self._post.count > 1:
+            self._task = asyncio.get_running_loop().create_task(self._look(), name="spool")
+
+    async def _look(self) -> None:
+        """Open the gates where other workers have made room."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            self._lanes.reopen()
 
     def reshape(self, shares: Mapping[str, Share]) -> None:
         """Have these sinks from now on; what waits for others stays, and is gone for now."""
@@ -118,6 +141,8 @@ class MemorySpool:
 
     async def close(self) -> int:
         """Give up what is left, as `dropped{shutdown}`; return how many copies that were."""
+        if self._task is not None:
+            self._task.cancel()
         ledger = self._ledger
         lost = ledger.spooled + ledger.dead_lettered.total()
         if lost:

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from collector.spool import files
-from collector.spool.store import Bounds, DamagedError, Store, is_damage
+from collector.spool.store import DamagedError, Store, is_damage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from collector.spool.bounds import Bounds
 
 # A larger file is not read through at start, unless the last process did not end well.
 MAX_CHECKED_OCTETS: Final = 512 * 1024 * 1024
@@ -31,6 +33,12 @@ class Opening:
     synchronous: str
     log_octets: int
     bounds: Bounds
+    worker: int = 0
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return files.place(self.directory, files.DATABASE, self.worker)
 
     def open(self) -> Store:
         """Open the file, or a new one where it is damaged or missing.
@@ -72,7 +80,7 @@ class Opening:
             sqlite3.Error: it cannot be written, or the old one not be read.
         """
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self.directory / files.DATABASE
+        path = self.path
         moved = files.quarantine(path) if path.exists() else None
         files.remove_companions(path)  # of the deleted file, which has them open
         files.make_private(path)
@@ -89,18 +97,19 @@ class Opening:
 
     def _look_for_log(self) -> None:
         """Raise DamagedError if there is only the write-ahead log, which SQLite would delete."""
-        path = self.directory / files.DATABASE
+        path = self.path
         log_path = path.with_name(path.name + files.LOG_SUFFIX)
         if _octets(log_path) and not _octets(path):
             raise DamagedError("all but the write-ahead log is missing")
 
     def _open(self) -> Store:
-        files.make_private(self.directory / files.DATABASE)
+        files.make_private(self.path)
         return Store(
             self.directory,
             synchronous=self.synchronous,
             log_octets=self.log_octets,
             bounds=self.bounds,
+            worker=self.worker,
         )
 
     def _problems(self, store: Store) -> list[str]:
@@ -117,7 +126,7 @@ class Opening:
             return [str(error)]
 
     def _move_aside(self, problems: Sequence[str]) -> None:
-        moved = files.quarantine(self.directory / files.DATABASE)
+        moved = files.quarantine(self.path)
         log.error(
             "spool file damaged and moved aside; `collector spool verify` says what can be read",
             moved_to=str(moved),

@@ -95,6 +95,22 @@ def ask(
     return cursor.lastrowid or 0  # there is one after an INSERT
 
 
+def move_in(connection: sqlite3.Connection, request: Request) -> None:
+    """Keep a request of another file, under a number of its own here."""
+    connection.execute(
+        "INSERT INTO request (asked, actor, command, arguments, state, answer) "
+        "VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            request.asked,
+            request.actor,
+            request.command,
+            _text(request.arguments),
+            request.state,
+            _text(request.answer),
+        ),
+    )
+
+
 def waiting(connection: sqlite3.Connection) -> list[Request]:
     """Return the requests that are not answered, in the order in which they were asked."""
     query = f"SELECT {_COLUMNS} FROM request WHERE state IN ('waiting', 'running') ORDER BY number"  # noqa: S608 - made of constants

@@ -28,17 +28,22 @@ from collector.spool import (
     Share,
     files,
 )
+from collector.spool.adoption import NO_NOTES, Adoption
+from collector.spool.bounds import UNBOUNDED
 from collector.spool.lanes import Lanes
 from collector.spool.opening import Opening
-from collector.spool.store import UNBOUNDED, Bounds, Outcome, Store, is_damage, stored_size
+from collector.spool.store import Outcome, Store, is_damage, stored_size
 from collector.spool.writer import RETRY_SECONDS, Writer
+from collector.workers.board import Post
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from collector.ledger import Ledger
+    from collector.spool.adoption import Merge
+    from collector.spool.bounds import Bounds
     from collector.spool.lanes import Lane
     from collector.spool.letters import Choice
     from collector.spool.pending import Pending
@@ -101,6 +106,8 @@ class SqliteSpool:
         synchronous: `full` or `normal`.
         bounds: how many dead letters are kept.
         max_age: for how many seconds each is kept.
+        post: the place of the process among the workers.
+        merge: what makes one note of two, by the name of the note.
 
     Attributes:
         on_requests: is given what the command line has asked for.
@@ -119,6 +126,8 @@ class SqliteSpool:
         synchronous: str = "full",
         bounds: Bounds = UNBOUNDED,
         max_age: float = float("inf"),
+        post: Post | None = None,
+        merge: Mapping[str, Merge] = NO_NOTES,
     ) -> None:
         self.max_bytes = max_bytes
         self.on_requests: Callable[[list[Request]], Awaitable[None]] | None = None
@@ -126,20 +135,23 @@ class SqliteSpool:
         self._directory = directory
         self._ledger = ledger
         self._max_age = max_age
-        log_octets = min(LOG_OCTETS, max_bytes // 16)
-        self._max_pending = min(MAX_PENDING_OCTETS, max_bytes // 16)
+        self._post = post = post or Post.alone()
+        self._bounds = bounds
+        self._merge = merge
+        log_octets = min(LOG_OCTETS, max_bytes // 16 // post.count)
+        self._max_pending = min(MAX_PENDING_OCTETS, max_bytes // 16 // post.count)
         # The log may be as long as its bound and the transaction that exceeds it; the reserve has
         # room for it, so that a full disk does not keep it from being moved into the file.
         self._max_log = log_octets + self._max_pending
-        self._lanes = Lanes(self._bound(shares), shares, stored_size)
+        self._lanes = Lanes(self._bound(shares), shares, stored_size, post.board)
         self.gate = self._lanes.gate
         self.gates = self._lanes.gates()
         self._window = _window(shares)
         self._tails = {sink: _Tail() for sink in shares}
-        self._reserve = files.Reserve(directory, self._max_log)
-        self._writer = Writer(
-            Opening(directory, synchronous, log_octets, bounds), self._reserve, self
-        )
+        self._reserve = files.Reserve(directory, self._max_log, post.number)
+        self._opening = Opening(directory, synchronous, log_octets, bounds, post.number)
+        self._writer = Writer(self._opening, self._reserve, self)
+        self._abandoned: list[Path] = []
         self._reports = Reports(log)
         self._number = 0
         self._lost_at_most = 0
@@ -152,7 +164,7 @@ class SqliteSpool:
         """Return how many octets of batches may wait."""
         largest_batch = max((share.largest_batch for share in shares.values()), default=0)
         # A batch exceeds the bound, and another is under way, when the gate closes.
-        bound = self.max_bytes - 2 * self._max_log - 2 * largest_batch
+        bound = self.max_bytes - 2 * self._post.count * (self._max_log + largest_batch)
         return max(bound, self.max_bytes // 4)
 
     def reshape(self, shares: Mapping[str, Share]) -> None:
@@ -179,10 +191,12 @@ class SqliteSpool:
             sqlite3.Error: the file cannot be opened.
         """
         self._loop = asyncio.get_running_loop()
-        self._lock = files.Lock(self._directory)
+        self._lock = files.Lock(self._directory, self._post.number)
         try:
             self._reserve.release()
             await self._writer.open()
+            if self._post.number == 0:
+                await self._adopt()
             await self._learn()
         except BaseException:
             self._lock.release()
@@ -193,6 +207,12 @@ class SqliteSpool:
         ]
         for task in self._tasks:
             task.add_done_callback(self._ended)
+
+    async def _adopt(self) -> None:
+        """Take over the files of workers that there are no longer."""
+        store, course = self._writer.store, Adoption(self._opening, self._merge)
+        first = self._post.count
+        self._abandoned = await self._writer.on_thread(lambda: course.adopt_all(store, first))
 
     async def _learn(self) -> None:
         """Take the accounts and the backlog over from the file."""
@@ -215,6 +235,7 @@ class SqliteSpool:
                 sink=sink,
                 events=self._lanes[sink].events,
             )
+        self._lanes.tell()
         self._lanes.check()
         await self._writer.on_thread(self._writer.store.mark_in_use)
 
@@ -574,6 +595,7 @@ class SqliteSpool:
         writer, due = self._writer, 0.0
         while True:
             await asyncio.sleep(HOUSEKEEPING_SECONDS)
+            self._lanes.reopen()  # other workers may have made room
             accounts = self._ledger.as_dict()
             if accounts != self._last_accounts:  # also of what never reaches the spool
                 self._last_accounts = accounts
@@ -585,6 +607,11 @@ class SqliteSpool:
                     await writer.restore()
                     store = writer.store
                 await writer.on_thread(store.vacuum)
+                if self._bounds.exceeded():
+                    await writer.job(
+                        lambda: writer.store.evict(),  # noqa: PLW0108 - it may be another by then
+                        self._forget(EVICTED),
+                    )
                 if self._loop.time() >= due:
                     due = self._loop.time() + EXPIRY_SECONDS
                     await writer.job(
@@ -629,7 +656,12 @@ class SqliteSpool:
         found = self._lanes.degraded()
         if self._writer.in_trouble:
             found.append({"spool": "disk", "reason": "cannot be written, see the log"})
-        return found
+        reason = "left by a former worker, its events wait, see the log"
+        return [*found, *({"spool": path.name, "reason": reason} for path in self._abandoned)]
+
+    def has_room(self, sinks: Collection[str], part: float) -> bool:
+        """Say whether no more than a part of the bounds is taken, those of some sinks included."""
+        return self._lanes.has_room(sinks, part)
 
     def status(self) -> dict[str, Any]:
         """Return what `/api/status` has of it."""

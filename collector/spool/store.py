@@ -26,9 +26,11 @@ from collector.spool import (
     pool_of,
     requests,
 )
+from collector.spool.bounds import UNBOUNDED, Bounds
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from collector.spool.letters import Choice
@@ -40,6 +42,9 @@ VERSION: Final = 1
 APPLICATION_ID: Final = 0x45445253
 
 PAGE_OCTETS: Final = 8192
+
+NUMBERS_PER_WORKER: Final = 10**12
+"""Dead letters and requests of worker k have numbers above k times as many: each has its own."""
 
 # Notes stand in `meta`, each under its name behind this: no other name there begins so.
 _NOTE: Final = "note "
@@ -126,16 +131,6 @@ class Summary(NamedTuple):
     notes: dict[str, bytes]
 
 
-class Bounds(NamedTuple):
-    """How many dead letters are kept: octets of all, but of each reason that is `UNTRUSTED`."""
-
-    trusted: int
-    untrusted: int
-
-
-UNBOUNDED: Final = Bounds(1 << 62, 1 << 62)
-
-
 @dataclass(slots=True)
 class Group:
     """What one transaction does.
@@ -183,6 +178,24 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Have everything that is done meanwhile done, or nothing of it."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:  # a full disk ends it by itself
+            connection.execute("ROLLBACK")
+        raise
+
+
+def insert(connection: sqlite3.Connection, batches: Iterable[Batch]) -> None:
+    """Add batches under the numbers that they have."""
+    connection.executemany(_INSERT, map(_row, batches))
+
+
 class Store:
     """An open spool file.
 
@@ -192,6 +205,7 @@ class Store:
         log_octets: about how large the write-ahead log becomes.
         bounds: how many dead letters are kept.
         clock: seconds since 1970.
+        worker: whose file it is.
 
     Attributes:
         path: the file.
@@ -211,11 +225,13 @@ class Store:
         log_octets: int = 4 * 1024 * 1024,
         bounds: Bounds = UNBOUNDED,
         clock: Callable[[], float] = time.time,
+        worker: int = 0,
     ) -> None:
-        self.path = directory / files.DATABASE
+        self.path = files.place(directory, files.DATABASE, worker)
         self.is_closed = False
         self._bounds = bounds
         self._clock = clock
+        self._worker = worker
         self._vacuum_pages = max(1, log_octets // PAGE_OCTETS // 2)
         self._connection = sqlite3.connect(
             self.path, isolation_level=None, check_same_thread=False, timeout=BUSY_SECONDS
@@ -261,6 +277,11 @@ class Store:
             for statements in (_TABLES, letters.SCHEMA, requests.SCHEMA):
                 for statement in statements.split(";"):
                     self._connection.execute(statement)
+            if self._worker:
+                self._connection.executemany(
+                    "INSERT INTO sqlite_sequence VALUES (?, ?)",
+                    ((table, self._worker * NUMBERS_PER_WORKER) for table in ("letter", "request")),
+                )
             self._connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._connection.execute(f"PRAGMA user_version = {VERSION}")
 
@@ -279,16 +300,8 @@ class Store:
         """For reading, and for what stands in a transaction of its own."""
         return self._connection
 
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._connection.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._connection.execute("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:  # a full disk ends it by itself
-                self._connection.execute("ROLLBACK")
-            raise
+    def _transaction(self) -> AbstractContextManager[None]:
+        return transaction(self._connection)
 
     # Writing.
 
@@ -303,41 +316,67 @@ class Store:
         missed = Counter(group.released.values())
         with self._transaction():
             run("DELETE FROM batch WHERE number = ?", ((number,) for number in group.removed))
-            run(_INSERT, map(_row, group.batches))
+            insert(self._connection, group.batches)
             if group.released:
                 missed -= letters.delete_numbers(self._connection, list(group.released))
             if group.letters:
                 letters.insert(self._connection, group.letters, self._clock())
                 for pool in {pool_of(letter.reason) for letter in group.letters}:
-                    bound = self._bounds.untrusted if pool else self._bounds.trusted
-                    evicted += letters.evict(self._connection, pool, bound)
+                    evicted += letters.evict(self._connection, pool, self._bounds.of(pool))
             accounts = _with_dropped(group.accounts, EVICTED, evicted)
             if missed:
                 accounts = {**accounts, "received": accounts["received"] + missed.total()}
-            self._write_accounts(accounts)
-            self._write_notes(group.notes)
+            self.write_accounts(accounts)
+            self.write_notes(group.notes)
+            sizes = self._sizes() if group.letters or group.released else None
+        if sizes is not None:
+            self._bounds.tell(sizes)
         return Outcome(evicted, missed)
 
     def purge(self, choice: Choice, account: str = PURGED) -> Counter[str]:
         """Delete dead letters; return how many, by reason."""
         with self._transaction():
             deleted = letters.delete(self._connection, choice)
-            self._write_accounts(_with_dropped(self.accounts(), account, deleted))
+            self.write_accounts(_with_dropped(self.accounts(), account, deleted))
+            sizes = self._sizes()
+        self._bounds.tell(sizes)
         return deleted
 
     def expire(self, max_age: float) -> Counter[str]:
         """Delete the dead letters that were kept for longer than `max_age` seconds."""
         with self._transaction():
             expired = letters.expire(self._connection, self._clock() - max_age)
-            self._write_accounts(_with_dropped(self.accounts(), EXPIRED, expired))
+            self.write_accounts(_with_dropped(self.accounts(), EXPIRED, expired))
+            sizes = self._sizes()
+        self._bounds.tell(sizes)
         return expired
 
-    def _write_accounts(self, accounts: Mapping[str, Any]) -> None:
+    def evict(self) -> Counter[str]:
+        """Delete the oldest dead letters of pools that others have let become too large."""
+        with self._transaction():
+            evicted: Counter[str] = Counter()
+            for pool in self._bounds.exceeded():
+                evicted += letters.evict(self._connection, pool, self._bounds.of(pool))
+            self.write_accounts(_with_dropped(self.accounts(), EVICTED, evicted))
+            sizes = self._sizes()
+        self._bounds.tell(sizes)
+        return evicted
+
+    def _sizes(self) -> Counter[str]:
+        """Return how large the pools of dead letters are, to be told to the other workers.
+
+        It is read within a transaction: what fails after one would seem not to have been done.
+        """
+        return letters.sizes(self._connection)
+
+    def write_accounts(self, accounts: Mapping[str, Any]) -> None:
+        """Put accounts in the place of those that are stored; within a transaction."""
         self._connection.execute(
             "INSERT OR REPLACE INTO meta VALUES ('accounts', ?)", (orjson.dumps(accounts),)
         )
 
-    def _write_notes(self, notes: Mapping[str, bytes]) -> None:
+    def write_notes(self, notes: Mapping[str, bytes]) -> None:
+        """Keep something under each name; within a transaction."""
         self._connection.executemany(
             "INSERT OR REPLACE INTO meta VALUES (?, ?)",
             ((_NOTE + name, value) for name, value in notes.items()),
@@ -352,13 +391,15 @@ class Store:
         """Note that a process uses the file and has not ended as it should yet."""
         with self._transaction():
             self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 0)")
+            sizes = self._sizes()
+        self._bounds.tell(sizes)
 
-    def vacuum(self) -> None:
-        """Give some pages back to the file system if many are free."""
+    def vacuum(self, *, however_few: bool = False) -> None:
+        """Give some pages back to the file system if many are free, or however few there are."""
         run = self._connection.execute
         free = run("PRAGMA freelist_count").fetchone()[0]
         pages = run("PRAGMA page_count").fetchone()[0]
-        if free > VACUUM_MIN_PAGES and free > pages // 4:
+        if however_few or (free > VACUUM_MIN_PAGES and free > pages // 4):
             for _ in range(VACUUM_STEPS):
                 # A row of its result, which has no columns, stands for a page: `execute` ends with
                 # the first.
@@ -377,7 +418,7 @@ class Store:
         """Note the accounts with which the process ends as it should, and close the file."""
         try:
             with self._transaction():
-                self._write_accounts(accounts)
+                self.write_accounts(accounts)
                 self._connection.execute("INSERT OR REPLACE INTO meta VALUES ('clean', 1)")
             self.checkpoint()
         finally:
@@ -411,7 +452,7 @@ class Store:
             self.accounts(),
             self.waiting(),
             letters.count(self._connection, letters.Choice()),
-            self._last_number(),
+            self.last_number(),
             self.is_clean(),
             self.notes(),
         )
@@ -432,7 +473,8 @@ class Store:
         )
         return self._connection.execute(query).fetchall()
 
-    def _last_number(self) -> int:
+    def last_number(self) -> int:
+        """Return the highest number of a batch; 0 if there is none."""
         row = self._connection.execute("SELECT max(number) FROM batch").fetchone()
         return row[0] or 0
 

@@ -158,6 +158,7 @@ def test_defaults_are_those_of_the_interface():
         },
         "admin": {"host": "127.0.0.1", "port": 9514, "token_file": None},
         "logging": {"level": "info", "format": "json"},
+        "workers": 1,
         "shutdown_grace": "8s",
         "max_buffered_bytes": "64MiB",
     }
@@ -461,12 +462,13 @@ def test_all_problems_of_a_file_are_told_at_once():
         ],
         "sinks": [{"name": "default", "url": "https://u:s3cret@h", "timeout": 30}],
         "spool": {"type": "jetstream", "directory": "/var/lib/collector"},
-        "workers": 2,
+        "threads": 2,
     }
     assert told(tree) == [
         (
-            "workers: unknown setting 'workers'; accepted: listeners, intakes, sinks, routing, "
-            "identity, spool, dead_letters, admin, logging, shutdown_grace, max_buffered_bytes"
+            "threads: unknown setting 'threads'; accepted: listeners, intakes, sinks, routing, "
+            "identity, spool, dead_letters, admin, logging, workers, shutdown_grace, "
+            "max_buffered_bytes"
         ),
         "listeners[0].portt: unknown setting 'portt'; did you mean 'port'?",
         "listeners[0].intake: no intake is named 'cyber'; did you mean 'cyberreason'?",

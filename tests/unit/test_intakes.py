@@ -16,6 +16,7 @@ from collector.settings.files import FileError
 from collector.spool.building import shares
 from collector.spool.memory import MemorySpool
 from collector.syslog.message import KeyName
+from collector.workers.board import Board, Post
 
 LISTENERS = """
 listeners:
@@ -34,7 +35,7 @@ async def made():
     """Return what makes a router of the settings of intakes, in YAML."""
     started = []
 
-    async def make(intakes, *, sinks=SINKS):
+    async def make(intakes, *, sinks=SINKS, post=None):
         config = parse(f"{LISTENERS}\nintakes: {intakes}\n{sinks}", source="test", environ={})
         stats = Stats(Ledger(), intakes={i.name: IntakeStats(i.name) for i in config.intakes})
         spool = MemorySpool(1 << 20, shares(config), stats.ledger)
@@ -43,7 +44,7 @@ async def made():
         deliveries.adopt(deliveries.plan(config.sinks, config.intakes, shares(config)))
         started.append(deliveries)
         watches = drift.watches(config, stats, {})
-        maker = IntakeMaker(config, deliveries, stats, watches, KeyName())
+        maker = IntakeMaker(config, deliveries, stats, watches, KeyName(), post or Post.alone())
         return SimpleNamespace(
             router=maker.router(read_keys(config)), stats=stats, watches=watches, config=config
         )
@@ -122,6 +123,17 @@ async def test_what_is_beyond_an_intake_goes_by_its_settings(made):
     assert two.limit is not None
     assert (two.keep_excess, two.keep_unparsed) == (False, True)
     assert three.keep_excess
+
+
+async def test_one_of_several_workers_keeps_rates_with_the_others(made):
+    """By what all are granted."""
+    intakes = "[{name: one, parser: raw, key: a, max_rate: {events_per_second: 5}}]"
+    board = Board.alone()
+    board.column("granted:one").value = 7
+    world = await made(intakes, post=Post(1, 2, board))
+    limit = world.router.by_name["one"].limit
+    assert [limit.admit(0.0) for _ in range(9)].count(True) == 7
+    assert board.column("admitted:one").value == 7
 
 
 async def test_filters_take_the_outlets_that_get_an_event(made):

@@ -34,7 +34,15 @@ IMPURE = {
 # Looks once, when it is imported, whether the kernel is wanted.
 ALLOWED = {"parsers/shapes/compiled.py": {"os"}}
 # Started as processes by the integration tests, which is what they are for.
-TESTED_AS_PROCESSES = {"__main__.py", "process.py", "service.py"}
+TESTED_AS_PROCESSES = {
+    "__main__.py",
+    "daemon.py",
+    "process.py",
+    "service.py",
+    "single.py",
+    "supervisor.py",
+    "worker.py",
+}
 
 
 def imported(path):

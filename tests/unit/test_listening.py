@@ -13,7 +13,8 @@ from collector.certificates import SOON_SECONDS
 from collector.config import parse
 from collector.ledger import Ledger
 from collector.listeners.buffers import Buffers
-from collector.listening import ListenError, Listening, Place
+from collector.listeners.opening import ListenError, OwnSockets
+from collector.listening import Listening, Receivers
 from collector.metrics import ListenerStats, Stats
 from collector.routing import Router
 from collector.syslog.relp import SERVER_CLOSE
@@ -36,12 +37,10 @@ class World:
         self.gate = Gate()
         self.stats = Stats(Ledger())
         self.listening = Listening(
-            self.pipeline,
+            Receivers(self.pipeline, Buffers(1 << 20), self.durability),
+            OwnSockets(InheritedSockets(inherited)),
             self.stats,
             self.gate,
-            buffers=Buffers(1 << 20),
-            durability=self.durability,
-            inherited=InheritedSockets(inherited),
         )
 
     async def plan(self, *listeners):
@@ -105,38 +104,6 @@ def free_port():
 @pytest.fixture
 def port():
     return free_port()
-
-
-# Places.
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("transport: tcp, port: 514", "transport: relp, port: 514, intake: i"),
-        ("transport: tcp, port: 514", "name: other, transport: tcp, port: 514"),
-        ("transport: tcp, port: 0", "transport: tcp, port: 0, framing: lf"),
-        ("transport: unix, path: /run/s", "name: other, transport: unix, path: /run/s"),
-    ],
-)
-def test_listeners_in_one_place_can_follow_one_another(one, other):
-    """Whatever they are called, and speak."""
-    assert Place.of(settings_of(one)[0]) == Place.of(settings_of(other)[0])
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ("transport: tcp, port: 514", "transport: udp, port: 514"),
-        ("transport: tcp, port: 514", "transport: tcp, port: 515"),
-        ("transport: tcp, port: 514", "transport: tcp, host: 127.0.0.1, port: 514"),
-        ("transport: tcp, port: 0", "name: other, transport: tcp, port: 0"),
-        ("transport: unix, path: /run/s", "transport: unix-datagram, path: /run/s"),
-    ],
-)
-def test_others_are_elsewhere(one, other):
-    """With port 0, each has a port of its own."""
-    assert Place.of(settings_of(one)[0]) != Place.of(settings_of(other)[0])
 
 
 # Beginning.
@@ -482,8 +449,8 @@ async def test_who_connects_before_the_settings_are_taken_over_has_short_segment
     """As a sender does that has waited for us to come back: a socket that listens takes it in."""
     async with world_of(f"{TCP}, port: 0") as world:
         plan = await world.plan(f"name: r, {RELP}, port: 0")
-        (bound,) = plan.bound.values()
-        with socket.create_connection(bound.getsockname()) as sender:
+        (entrance,) = plan.opened.values()
+        with socket.create_connection(entrance.address) as sender:
             segment = sender.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
-            plan.discard()
+            world.listening.discard(plan)
     assert segment <= 1448

@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pwd
+import sys
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,19 @@ def test_audit_lines_are_json_whatever_the_settings(capsys, configured):
     }
 
 
+@pytest.mark.usefixtures("fresh_logging")
+def test_every_line_of_a_process_carries_its_marks(capsys):
+    """Those of libraries and for the audit too, until it is configured without."""
+    logs.configure(marks={"worker": 3})
+    structlog.get_logger().info("own")
+    logging.getLogger("library").warning("theirs")
+    logs.audit("reload", "signal")
+    logs.configure()
+    structlog.get_logger().info("unmarked")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [line.get("worker") for line in lines] == [3, 3, 3, None]
+
+
 def test_what_an_audit_line_holds_is_bounded(capsys):
     """A text is cut, and so is the JSON of anything else."""
     most = logs.MAX_AUDIT_CHARACTERS
@@ -166,3 +180,26 @@ def test_a_user_is_known_by_number_and_name(monkeypatch):
     assert logs.user() == f"uid {os.getuid()} ({pwd.getpwuid(os.getuid()).pw_name})"
     monkeypatch.setattr(os, "getuid", lambda: 4_000_000_000)
     assert logs.user() == "uid 4000000000"
+
+
+@pytest.mark.usefixtures("fresh_logging")
+def test_a_line_is_written_in_one_piece(monkeypatch):
+    """Those of several processes that share stderr do not come to lie within each other."""
+    written = []
+
+    class Stream:
+        def write(self, text):
+            written.append(text)
+
+        def flush(self):
+            pass
+
+        def isatty(self):
+            return False
+
+    monkeypatch.setattr(sys, "stderr", Stream())
+    logs.configure("info", "json")
+    structlog.get_logger().info("first")
+    logs.audit("second", "uid 1")
+    assert [json.loads(line)["event"] for line in written] == ["first", "audit"]
+    assert all(line.endswith("\n") for line in written)

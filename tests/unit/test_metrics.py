@@ -57,6 +57,7 @@ NAMES = [
     "tls_certificate_expiry_timestamp_seconds",
     "udp_kernel_drops_total",
     "unmapped_fields_total",
+    "worker_restarts_total",
 ]
 
 
@@ -239,3 +240,17 @@ def test_a_histogram_counts_up_to_each_bound():
         histogram.observe(seconds)
     assert histogram.buckets() == [("1.0", 2.0), ("2.0", 3.0), ("+Inf", 4.0)]
     assert histogram.sum == 12.0
+
+
+def test_a_process_without_a_spool_has_the_same_families():
+    """The supervisor of workers has none; what it does not know it does not tell."""
+
+    def families(spool):
+        return {
+            family.name: len(family.samples)
+            for family in MetricsCollector(Stats(Ledger()), spool).collect()
+        }
+
+    without, with_one = families(None), families(MemorySpool(1000, {}, Ledger()))
+    assert list(without) == list(with_one)
+    assert (without["collector_spool_max_bytes"], with_one["collector_spool_max_bytes"]) == (0, 1)

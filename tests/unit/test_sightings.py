@@ -12,6 +12,7 @@ from collector.sightings import (
     MAX_TOLD,
     Sighting,
     Sightings,
+    merged,
 )
 
 START = 1_767_323_000.0  # 2026-01-02T03:03:20Z
@@ -328,3 +329,29 @@ def test_an_intake_that_is_gone_is_forgotten_with_its_last_source():
     daemon.run(CHECK_SECONDS)
     assert b"gone" not in daemon.sightings.packed()
     assert daemon.seen("gone") == {}
+
+
+def test_what_another_process_has_seen_is_absorbed():
+    """The later of two times counts, none lies in the future, and intakes that are new come too."""
+    one, other = Sightings(), Sightings()
+    one.saw("edr", "192.0.2.1", 10.0)
+    one.saw("edr", "192.0.2.2", 20.0)
+    other.saw("edr", "192.0.2.1", 30.0)
+    other.saw("edr", "192.0.2.3", 99.0)
+    other.saw("nac", "192.0.2.9", 5.0)
+    one.absorb(other.packed(), 50.0)
+    one.absorb(b"no note", 50.0)
+    one.configure({"edr": None, "nac": None}, 50.0)
+    assert one.newest("edr", 9) == [("192.0.2.3", 50.0), ("192.0.2.1", 30.0), ("192.0.2.2", 20.0)]
+    assert one.newest("nac", 9) == [("192.0.2.9", 5.0)]
+
+
+def test_the_notes_of_two_processes_are_one():
+    """As when the spool of one goes to the other."""
+    one, other, both = Sightings(), Sightings(), Sightings()
+    one.saw("edr", "192.0.2.1", 10.0)
+    other.saw("edr", "192.0.2.1", 30.0)
+    other.saw("nac", "192.0.2.9", 5.0)
+    both.restore(merged(one.packed(), other.packed()), 50.0)
+    assert both.newest("edr", 9) == [("192.0.2.1", 30.0)]
+    assert both.newest("nac", 9) == [("192.0.2.9", 5.0)]

@@ -24,11 +24,16 @@ class Daemon:
     def ready(self):
         return self.is_ready
 
-    def degraded(self):
+    async def degraded(self):
         return [{"sink": "s", "reason": "HTTP 401"}]
 
-    def status(self):
+    async def status(self):
         return {"version": "1"}
+
+    async def metrics(self):
+        registry = CollectorRegistry()
+        Gauge("some_metric", "Some help.", registry=registry).set(7)
+        return registry
 
     async def reload(self, actor):
         self.actors.append(actor)
@@ -37,9 +42,7 @@ class Daemon:
 
 @asynccontextmanager
 async def serving(*, host="127.0.0.1", token=None, inbox=None, daemon=None):
-    registry = CollectorRegistry()
-    Gauge("some_metric", "Some help.", registry=registry).set(7)
-    server = AdminServer(host, 0, token=token, daemon=daemon or Daemon(), registry=registry)
+    server = AdminServer(host, 0, token=token, daemon=daemon or Daemon())
     server.inbox = inbox
     await server.start()
     base = f"http://127.0.0.1:{server.address[1]}"

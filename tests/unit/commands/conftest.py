@@ -34,14 +34,14 @@ class Place:
     def write_settings(self, spool):
         self.config.write_text(CONFIG.format(key=KEY, spool=spool))
 
-    def store(self):
-        """Open the file, as a daemon does; made where it is missing."""
+    def store(self, worker=0, at=1_000_000_000.0):
+        """Open the file of a worker, as a daemon does; made where it is missing."""
         self.spool.mkdir(exist_ok=True)
-        return Store(self.spool, clock=lambda: 1_000_000_000.0)
+        return Store(self.spool, clock=lambda: at, worker=worker)
 
-    def fill(self, letters=(), batches=()):
-        """Put letters and batches into the spool, with accounts that balance."""
-        store = self.store()
+    def fill(self, letters=(), batches=(), *, worker=0, at=1_000_000_000.0):
+        """Put letters and batches into the spool of a worker, with accounts that balance."""
+        store = self.store(worker, at)
         for number, item in enumerate(batches, 1):
             item.number = item.place = number
         copies = len(letters) + sum(item.events for item in batches)

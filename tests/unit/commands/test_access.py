@@ -2,6 +2,7 @@
 
 import json
 import threading
+from contextlib import closing
 
 import pytest
 import typer
@@ -9,8 +10,9 @@ import typer
 from collector import logs
 from collector.commands import access
 from collector.spool import files, requests
-from collector.spool.store import VERSION
-from tests.unit.commands.conftest import KEY
+from collector.spool.adoption import Mark
+from collector.spool.store import NUMBERS_PER_WORKER, VERSION, transaction
+from tests.unit.commands.conftest import KEY, batch, letter
 
 
 def test_settings_that_cannot_be_used_end_the_command(place, capsys):
@@ -67,8 +69,8 @@ def test_a_damaged_spool_ends_the_command_with_a_hint(place, capsys, is_owned):
 def test_looking_changes_nothing(place, capsys):
     """Not even by mistake."""
     place.fill()
-    with pytest.raises(typer.Exit), access.opened(place.spool) as store:
-        store.connection.execute("DELETE FROM letter")
+    with pytest.raises(typer.Exit), access.opened(place.spool) as stores:
+        stores[0].connection.execute("DELETE FROM letter")
     assert "attempt to write a readonly database" in capsys.readouterr().err
 
 
@@ -97,11 +99,11 @@ def test_an_answer_is_waited_for(place):
     """For as long as a daemon runs."""
     place.fill()
     lock = files.Lock(place.spool)
-    number = access.ask(place.spool, "purge", {})
+    numbers = access.ask(place.spool, "purge", {0: {}})
     store = place.store()
-    timer = threading.Timer(0.1, store.answer, [number, "done", {"purged": {"refused": 3}}])
+    timer = threading.Timer(0.1, store.answer, [*numbers, "done", {"purged": {"refused": 3}}])
     timer.start()
-    request = access.answered(place.spool, number, "purging", 3)
+    (request,) = access.answered(place.spool, numbers, "purging", 3)
     timer.join()
     assert (request.state, request.answer) == ("done", {"purged": {"refused": 3}})
     assert request.actor.startswith("uid ")
@@ -111,30 +113,30 @@ def test_an_answer_is_waited_for(place):
 
 def test_a_daemon_that_ends_leaves_the_request_to_its_next_start(place, capsys):
     place.fill()
-    number = access.ask(place.spool, "purge", {})
+    numbers = access.ask(place.spool, "purge", {0: {}})
     with pytest.raises(typer.Exit) as error:
-        access.answered(place.spool, number, "purging", 3)
+        access.answered(place.spool, numbers, "purging", 3)
     assert error.value.exit_code == 1
-    expected = f"the daemon has ended; request {number} stays in the spool"
+    expected = f"the daemon has ended; request {numbers[0]} stays in the spool"
     assert expected in capsys.readouterr().err
     store = place.store()
-    assert requests.read(store.connection, number).state == "waiting"
+    assert requests.read(store.connection, numbers[0]).state == "waiting"
     store.close()
 
 
 def test_who_does_not_want_to_wait_leaves_the_request_behind(place, capsys, monkeypatch):
     """With Ctrl-C."""
     place.fill()
-    number = access.ask(place.spool, "purge", {})
+    numbers = access.ask(place.spool, "purge", {0: {}})
 
     def interrupt(_):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(access, "daemon_runs", interrupt)
     with pytest.raises(typer.Exit) as error:
-        access.answered(place.spool, number, "purging", 3)
+        access.answered(place.spool, numbers, "purging", 3)
     assert error.value.exit_code == 1
-    assert f"request {number} stays in the spool" in capsys.readouterr().err
+    assert f"request {numbers[0]} stays in the spool" in capsys.readouterr().err
 
 
 def test_what_a_command_does_itself_is_audited(capsys):
@@ -160,3 +162,77 @@ def test_a_command_that_ends_early_is_audited_as_failed(capsys):
         end_early()
     end = json.loads(capsys.readouterr().err.splitlines()[-1])
     assert (end["state"], end["result"]) == ("failed", {"buried": 1})
+
+
+def test_the_files_of_all_workers_are_opened(place):
+    """Each by its number; one that cannot be is named."""
+    place.fill()
+    place.fill(worker=2)
+    with access.opened(place.spool) as stores:
+        assert {worker: store.path.name for worker, store in stores.items()} == {
+            0: "spool.db",
+            2: "spool-2.db",
+        }
+
+
+def test_a_file_of_another_worker_that_cannot_be_read_is_named(place, capsys):
+    """It may be the only one that is damaged."""
+    place.fill()
+    (place.spool / "spool-1.db").write_bytes(b"nonsense" * 1000)
+    with pytest.raises(typer.Exit), access.opened(place.spool):
+        pass
+    assert f"{place.spool}/spool-1.db: file is not a database" in capsys.readouterr().err
+
+
+def test_a_worker_that_runs_keeps_others_from_owning_any_file(place):
+    """The first may just be started again."""
+    place.fill()
+    place.fill(worker=1)
+    lock = files.Lock(place.spool, 1)
+    with pytest.raises(files.LockedError), access.owned(access.load(place.config), place.spool):
+        pass
+    assert access.daemon_runs(place.spool)
+    lock.release()
+
+
+def test_the_answers_of_all_workers_are_waited_for(place):
+    """Each reads the requests in its own file."""
+    for worker in (0, 1):
+        place.fill(worker=worker)
+    lock = files.Lock(place.spool)
+    numbers = access.ask(place.spool, "purge", {0: {"last": 1}, 1: {"last": 2}})
+    stores = [place.store(worker) for worker in (0, 1)]
+    timers = [
+        threading.Timer(0.1 * worker, store.answer, [number, "done", {"purged": {"x": worker}}])
+        for worker, (store, number) in enumerate(zip(stores, numbers, strict=True))
+    ]
+    for timer in timers:
+        timer.start()
+    found = access.answered(place.spool, numbers, "purging", 3)
+    assert [request.answer for request in found] == [{"purged": {"x": 0}}, {"purged": {"x": 1}}]
+    assert access.named(numbers) == f"requests {numbers[0]}, {numbers[1]}"
+    for store in stores:
+        store.close()
+    lock.release()
+
+
+def test_a_request_whose_file_was_taken_over_is_said_to_be_gone(place, capsys):
+    """There is no worker of that number any more."""
+    place.fill()
+    with pytest.raises(typer.Exit):
+        access.answered(place.spool, [3 * NUMBERS_PER_WORKER + 1], "purging", 3)
+    assert f"request {3 * NUMBERS_PER_WORKER + 1} is gone" in capsys.readouterr().err
+
+
+def test_who_owns_the_spool_finds_nothing_in_two_files(place):
+    """A start that was killed while it took a file over has left some there."""
+    place.fill([letter()], [batch("siem")])
+    place.fill([letter()], [batch("siem")], worker=1)
+    with closing(place.store()) as target, closing(place.store(1)) as source:
+        with transaction(source.connection):
+            source.connection.execute("INSERT INTO meta VALUES ('identity', 'x')")
+        with transaction(target.connection):
+            Mark("x", 1, 1, 1, sink="siem", place=1).write(target.connection)
+    with access.owned(access.load(place.config), place.spool) as stores:
+        assert [len(store.waiting()) for store in stores.values()] == [1, 0]
+        assert stores[1].accounts()["received"] == 1

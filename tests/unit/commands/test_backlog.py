@@ -48,3 +48,11 @@ def test_a_spool_that_cannot_be_read_is_said_to_be_so(place):
     (line,) = warnings(place)
     assert "spool.path: what waits there cannot be looked at: file is not a database" in line
     assert file.exists()
+
+
+def test_what_waits_in_the_files_of_all_workers_is_added_up(place):
+    """It is one sink, and one warning."""
+    place.fill(batches=[batch("gone")])
+    place.fill(batches=[batch("gone")], worker=1)
+    (problem,) = warnings(place)
+    assert "4 events wait for 'gone'" in str(problem)

@@ -1,6 +1,7 @@
 """`collector dead-letters`, where no daemon runs or one is only pretended."""
 
 import json
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -9,6 +10,7 @@ import typer
 from collector import logs
 from collector.commands import access, dead_letters
 from collector.spool import files, requests
+from collector.spool.store import NUMBERS_PER_WORKER
 from tests.unit.commands.conftest import KEY, batch, letter
 
 STAYS = "1 stay: today's settings have no intake or sink for them, or they still cannot be parsed\n"
@@ -134,7 +136,7 @@ def test_purge_without_a_daemon_is_done_at_once(place):
 @pytest.mark.parametrize(
     ("arguments", "asked", "result"),
     [
-        (("purge", "1"), {"numbers": [1], "last": 2}, {"purged": {"unknown_intake": 1}}),
+        (("purge", "1"), {"numbers": [1]}, {"purged": {"unknown_intake": 1}}),
         (("bury", "--sink", "gone"), {"sink": "gone"}, {"buried": 2}),
     ],
 )
@@ -263,7 +265,7 @@ def test_the_answer_of_the_daemon_is_told(place, monkeypatch, arguments, answere
     lock = files.Lock(place.spool)
 
     request = requests.Request(1, 0.0, "uid 0", "", {}, *answered)
-    monkeypatch.setattr(access, "answered", lambda *_: request)
+    monkeypatch.setattr(access, "answered", lambda *_: [request])
     assert place.call("dead-letters", *arguments) == expected
     lock.release()
 
@@ -298,3 +300,79 @@ def test_since_leaves_out_what_was_set_aside_before(place):
     assert place.objects("dead-letters", "list", "--since", kept.isoformat()) != []
     after = kept.replace(second=kept.second + 1)
     assert place.objects("dead-letters", "list", "--since", after.isoformat()) == []
+
+
+@pytest.fixture
+def many(place):
+    """Fill the files of two workers, that of the second before that of the first."""
+    place.fill([letter("refused"), letter("refused")], [batch("gone")])
+    place.fill([letter("refused"), letter()], [batch("gone")], worker=1, at=900_000_000.0)
+    return place
+
+
+FIRST_OF_SECOND = NUMBERS_PER_WORKER + 1
+
+
+def test_the_dead_letters_of_all_workers_are_listed_together(many):
+    """Kinds are the same wherever they are."""
+    kinds = many.objects("dead-letters", "list")
+    assert [(kind["reason"], kind["letters"]) for kind in kinds] == [
+        ("refused", 3),
+        ("unknown_intake", 1),
+    ]
+    assert kinds[0]["oldest"] < kinds[0]["newest"]
+
+
+def test_the_oldest_letters_are_shown_first_whoever_has_them(many):
+    """Their numbers say which is meant."""
+    shown = many.objects("dead-letters", "show", "--limit", "3")
+    assert [item["number"] for item in shown] == [FIRST_OF_SECOND, FIRST_OF_SECOND + 1, 1]
+    (one,) = many.objects("dead-letters", "show", str(FIRST_OF_SECOND))
+    assert one["number"] == FIRST_OF_SECOND
+
+
+def test_a_request_is_left_where_the_letters_are(many):
+    """And nowhere else."""
+    code, output, _ = many.call("dead-letters", "replay", "--reason", "unknown_intake")
+    assert (code, f"request {FIRST_OF_SECOND}" in output) == (0, True)
+    _, output, _ = many.call("dead-letters", "replay")
+    found = "4 dead letters (3 refused, 1 unknown_intake)"
+    assert f"its next start replays {found} (requests 1, {FIRST_OF_SECOND + 1})" in output
+    with closing(many.store()) as store:
+        assert [item.arguments for item in store.waiting_requests()] == [{"last": 2}]
+    with closing(many.store(1)) as store:
+        last = FIRST_OF_SECOND + 1
+        assert [item.arguments for item in store.waiting_requests()] == [
+            {"reason": "unknown_intake", "last": last},
+            {"last": last},
+        ]
+
+
+def test_what_is_purged_without_a_daemon_is_purged_in_all_files(many):
+    """A number is that of one letter."""
+    code, output, _ = many.call("dead-letters", "purge", str(FIRST_OF_SECOND))
+    assert (code, output) == (0, "1 dead letters purged\n")
+    code, output, _ = many.call("dead-letters", "purge", "--yes")
+    assert (code, output) == (0, "3 dead letters purged\n")
+
+
+def test_what_waits_for_a_sink_that_is_gone_is_buried_in_all_files(many):
+    """Beside a daemon each worker is asked."""
+    lock = files.Lock(many.spool, 1)
+    _, output, _ = many.call("dead-letters", "bury", "--sink", "gone", "--no-wait")
+    assert output == f"left to the daemon as requests 1, {FIRST_OF_SECOND}: 4 events of gone\n"
+    lock.release()
+    code, output, _ = many.call("dead-letters", "bury", "--sink", "gone")
+    assert (code, output) == (0, "4 events of gone buried\n")
+
+
+def test_the_answers_of_all_workers_are_added_up(many, monkeypatch):
+    """A problem of one is the problem."""
+    lock = files.Lock(many.spool)
+    answers = [
+        requests.Request(1, 0.0, "uid 0", "", {}, "done", {"replayed": 2}),
+        requests.Request(2, 0.0, "uid 0", "", {}, "failed", {"replayed": 1, "problem": "why"}),
+    ]
+    monkeypatch.setattr(access, "answered", lambda *_: answers)
+    assert many.call("dead-letters", "replay") == (1, "3 dead letters replayed\n", "why\n")
+    lock.release()

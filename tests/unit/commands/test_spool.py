@@ -69,3 +69,27 @@ def test_verify_without_a_file_says_so(place):
     code, _, errors = place.call("spool", "verify")
     assert code == 1
     assert "no daemon has run with this spool.path yet" in errors
+
+
+def test_status_is_that_of_the_files_of_all_workers(place):
+    """What waits for a sink waits in all of them; the accounts balance together."""
+    place.fill([letter()], [batch("siem")])
+    place.fill([letter(), letter("refused")], [batch("siem"), batch("gone")], worker=1)
+    found = json.loads(place.call("spool", "status", "--format", "json")[1])
+    waits = {item["sink"]: (item["batches"], item["events"]) for item in found["waiting"]}
+    assert waits == {"gone": (1, 2), "siem": (2, 4)}
+    ledger = found["ledger"]
+    assert (ledger["received"], ledger["spooled"]) == (9, 6)
+    assert ledger["dead_lettered"] == {"unknown_intake": 2, "refused": 1}
+    assert found["files"] == [f"{place.spool}/spool.db", f"{place.spool}/spool-1.db"]
+
+
+def test_verify_reads_the_files_of_all_workers(place):
+    """One that is damaged is enough for the exit code."""
+    place.fill([letter()])
+    place.fill([letter()], worker=1)
+    code, output, _ = place.call("spool", "verify", "--format", "json")
+    found = [json.loads(line) for line in output.splitlines()]
+    assert (code, [item["dead_letters"] for item in found]) == (0, [1, 1])
+    (place.spool / "spool-1.db").write_bytes(b"nonsense" * 1000)
+    assert place.call("spool", "verify")[0] == 1

@@ -12,6 +12,7 @@ from collector.spool.verification import Findings
 
 STATUS = {
     "file": "/spool/spool.db",
+    "files": ["/spool/spool.db", "/spool/spool-1.db"],
     "in_use": True,
     "octets": 4096,
     "max_bytes": 10 * 1024**3,
@@ -36,6 +37,7 @@ def test_the_state_of_a_spool_is_told_at_a_glance():
     """Accounts with reasons have a row for each."""
     assert shown(spool_report.show_status, STATUS) == [
         "/spool/spool.db, used by a daemon",
+        "/spool/spool-1.db, used by a daemon",
         "4096 octets of 10GiB on disk, dead letters included",
         "",
         "sink\tstate\tbatches\tevents\toctets\toldest",
@@ -57,7 +59,7 @@ def test_an_empty_spool_is_said_to_be_empty():
         spool_report.show_status, {**STATUS, "waiting": [], "requests": [], "in_use": False}
     )
     assert lines[0] == "/spool/spool.db, not in use"
-    assert lines[3:5] == ["nothing waits for a sink", ""]
+    assert lines[4:6] == ["nothing waits for a sink", ""]
     assert not any("request" in line for line in lines)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from contextlib import asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from functools import partial
 
 import pytest
@@ -12,8 +12,9 @@ from collector.config import parse
 from collector.listeners import streams
 from collector.listeners.buffers import Buffers
 from collector.listeners.encryption import Encryption
+from collector.listeners.entrances import SocketEntrance
 from collector.listeners.relp import RelpConnection
-from collector.listeners.sockets import address_of, bind, bind_path, listen, unlink
+from collector.listeners.sockets import bind, bind_path, listen, unlink
 from collector.listeners.streams import StreamListener
 from collector.listeners.tcp import SyslogConnection
 from collector.metrics import ListenerStats
@@ -94,7 +95,7 @@ class Serving:
     def __init__(self, listener, pipeline, settings_of):
         self.listener = listener
         self.pipeline = pipeline
-        self.address = address_of(listener.socket)
+        self.address = listener.address
         self._settings_of = settings_of
         self._writers = []
 
@@ -189,7 +190,7 @@ def serving(pipeline, durability, router, stats, listener_settings):
         else:
             protocol = partial(SyslogConnection, pipeline=pipeline)
         listener = StreamListener(
-            bound,
+            SocketEntrance(bound, settings),
             settings,
             protocol=protocol,
             router=router,
@@ -229,6 +230,16 @@ def tls(authority):
         return f", tls: {{cert_file: {issued.cert_file}, key_file: {issued.key_file}{more}}}"
 
     return make
+
+
+@contextmanager
+def burst(address, count):
+    """Give senders that have connected before the listener has its turn."""
+    with ExitStack() as stack:
+        senders = [stack.enter_context(socket.create_connection(address)) for _ in range(count)]
+        for sender in senders:
+            sender.setblocking(False)
+        yield senders
 
 
 async def ended(reader):

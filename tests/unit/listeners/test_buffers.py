@@ -1,6 +1,7 @@
 """The bound of what unfinished messages hold, over all connections."""
 
 from collector.listeners.buffers import Buffers
+from collector.workers.board import MAX_COLUMNS, OCTETS, Board
 
 
 class Holder:
@@ -111,3 +112,49 @@ def test_one_that_holds_more_than_all_may_is_ended_itself():
     buffers.hold(one, 11)
     assert ended(one) == [True]
     assert buffers.octets == 0
+
+
+class Processes:
+    """Two processes that keep a bound together."""
+
+    def __init__(self, bound):
+        self._bound = bound
+        self._memory = bytearray(2 * MAX_COLUMNS * OCTETS)
+        self.buffers = [self.anew(row) for row in range(2)]
+
+    def anew(self, row):
+        """Return what a process begins with."""
+        return Buffers(self._bound, Board(self._memory, row, {"held": 0}).column("held"), 2)
+
+
+def test_several_processes_keep_the_bound_together():
+    """The one that holds more than its part ends connections, once it looks."""
+    own, others = Processes(30).buffers
+    large, small = holders(own, 1) + holders(others, 1)
+    own.hold(large, 25)
+    others.hold(small, 10)
+    assert ended(large, small) == [False, False]
+    own.keep_bound()
+    assert ended(large, small) == [True, False]
+    assert (own.octets, others.octets) == (0, 10)
+
+
+def test_a_process_that_holds_its_part_and_no_more_ends_nobody():
+    """Whatever the others do: they are to make room."""
+    own, others = Processes(30).buffers
+    large, small = holders(own, 1) + holders(others, 1)
+    others.hold(small, 15)
+    own.hold(large, 15)
+    others.hold(small, 16)
+    assert ended(large, small) == [False, True]
+
+
+def test_what_a_process_held_that_is_gone_is_free():
+    """Its successor begins with nothing."""
+    processes = Processes(30)
+    own, others = processes.buffers
+    own.hold(*holders(own, 1), 20)
+    processes.anew(0)
+    (large,) = holders(others, 1)
+    others.hold(large, 30)
+    assert ended(large) == [False]

@@ -406,7 +406,7 @@ async def test_a_pause_bounds_what_is_taken_of_each_sender_over_tls(
     """About a read is decrypted ahead, whatever the sender has to say."""
     async with serving(tls()) as running:
         # What the kernel takes besides is little then.
-        running.listener.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        running.listener.source.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         if pauses == "listener":
             running.listener.pause()
         else:

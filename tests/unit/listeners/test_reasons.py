@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from collector.listeners import connections, reasons, streams
+from collector.listeners import connections, entrances, reasons
 from collector.listeners.buffers import Buffers
 from tests.unit.listeners.conftest import SECONDS, until
 
@@ -157,7 +157,7 @@ async def test_each_reason_is_counted_once_for_the_sender_it_is_about(
     """And for no other reason; no connection is left."""
     monkeypatch.setattr(connections, "CLOSE_SECONDS", 0.2)
     if reason == "max_handshakes":
-        monkeypatch.setattr(streams, "MAX_OPENINGS", 2)
+        monkeypatch.setattr(entrances, "MAX_OPENINGS", 2)
     kind, more, send = WAYS[reason]
     if kind == TLS:
         more = tls(more.format(ca=authorities[0].ca_file))

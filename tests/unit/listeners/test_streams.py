@@ -1,20 +1,17 @@
 """Listeners for connections: who gets in, by what way, and what becomes of them at a change."""
 
 import asyncio
-import errno
-import os
 import socket
 import ssl
 import struct
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 import structlog
 
-from collector.listeners import streams
+from collector.listeners import entrances, streams
 from collector.metrics import ListenerStats
-from tests.unit.listeners.conftest import ended, until
+from tests.unit.listeners.conftest import burst, ended, until
 
 PROXY = ", proxy_protocol: [127.0.0.1]"
 SENDER = b"PROXY TCP4 192.0.2.7 192.0.2.1 1234 514\r\n"
@@ -36,16 +33,6 @@ def open_files():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-@contextmanager
-def burst(address, count):
-    """Give senders that have connected before the listener has its turn."""
-    with ExitStack() as stack:
-        senders = [stack.enter_context(socket.create_connection(address)) for _ in range(count)]
-        for sender in senders:
-            sender.setblocking(False)
-        yield senders
-
-
 async def is_warm(running, stats):
     """Have one connection served, so that the loop has opened all that it opens for itself."""
     _, writer = await running.connect()
@@ -60,114 +47,6 @@ def reset(writer):
     connected = writer.transport.get_extra_info("socket")
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
-
-
-# How many may connect, and who.
-
-
-async def test_connections_beyond_the_limit_are_refused(serving, stats):
-    """A place that becomes free is given away again."""
-    async with serving(", max_connections: 2") as running:
-        _, first = await running.connect()
-        await running.connect()
-        await until(lambda: stats.connections == 2)
-        reader, _ = await running.connect()
-        assert await ended(reader)
-        assert stats.connections_rejected == {"max_connections": 1}
-        first.close()
-        await until(lambda: stats.connections == 1)
-        await running.connect()
-        await until(lambda: stats.connections == 2)
-        assert stats.connections_rejected == {"max_connections": 1}
-
-
-async def test_connections_of_one_source_are_limited(serving, stats):
-    """One sender cannot take all places."""
-    async with serving(", max_connections_per_source: 1") as running:
-        _, first = await running.connect()
-        await until(lambda: stats.connections == 1)
-        reader, _ = await running.connect()
-        assert await ended(reader)
-        assert stats.connections_rejected == {"max_connections_per_source": 1}
-        first.close()
-        await until(lambda: stats.connections == 0)
-        await running.connect()
-        await until(lambda: stats.connections == 1)
-
-
-async def test_foreign_networks_are_refused(serving, pipeline, stats):
-    """What they send is not read."""
-    async with serving(", allowed_sources: [192.0.2.0/24]") as running:
-        reader, writer = await running.connect()
-        writer.write(b"1 x")
-        assert await ended(reader)
-        assert stats.connections_rejected == {"source_not_allowed": 1}
-        assert (stats.connections, stats.octets, pipeline.fed) == (0, 0, [])
-
-
-async def test_a_burst_of_plain_connections_is_let_in_whole(serving, pipeline, stats, monkeypatch):
-    """They wait for nothing, so that none of them is in the way of another."""
-    monkeypatch.setattr(streams, "MAX_OPENINGS", 10)
-    async with serving(MANY) as running:
-        with burst(running.address, 100) as senders:
-            for number, sender in enumerate(senders):
-                sender.send(b"%d\n" % number)
-            await pipeline.until(lambda: len(pipeline.fed) == 100)
-            assert sorted(map(int, pipeline.frames)) == [*range(100)]
-            assert (stats.connections, stats.connections_rejected) == (100, {})
-
-
-async def test_accepting_goes_on_once_there_are_files_again(serving, pipeline, stats, monkeypatch):
-    """Those who connect meanwhile wait in the kernel; the log says what is wrong."""
-    monkeypatch.setattr(streams, "EXHAUSTED_SECONDS", 0.01)
-    failures = []
-
-    class Exhausted:
-        """The socket of a process that has no file left, three times."""
-
-        def __init__(self, bound):
-            self._bound = bound
-
-        def accept(self):
-            if len(failures) < 3:
-                failures.append(errno.EMFILE)
-                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
-            return self._bound.accept()
-
-        def __getattr__(self, name):
-            return getattr(self._bound, name)
-
-    with structlog.testing.capture_logs() as lines:
-        async with serving() as running:
-            running.listener.socket = Exhausted(running.listener.socket)
-            _, writer = await running.connect()
-            writer.write(b"1 x")
-            await pipeline.until(lambda: pipeline.fed)
-    assert failures == [errno.EMFILE] * 3
-    assert [(line["event"], line["log_level"]) for line in lines] == [
-        ("cannot accept connections, it is tried again", "error")
-    ]
-    assert (lines[0]["listener"], lines[0]["problem"]) == ("l", "Too many open files")
-    assert stats.connections_rejected == {}
-
-
-async def test_rejections_are_reported_at_a_bounded_rate(serving, stats):
-    """All are counted, the first is logged with its reason and sender."""
-    with structlog.testing.capture_logs() as lines:
-        async with serving(", allowed_sources: [192.0.2.0/24]") as running:
-            for _ in range(20):
-                reader, _ = await running.connect()
-                assert await ended(reader)
-    assert stats.connections_rejected == {"source_not_allowed": 20}
-    assert lines == [
-        {
-            "event": "connection rejected",
-            "log_level": "warning",
-            "listener": "l",
-            "peer": "127.0.0.1",
-            "reason": "source_not_allowed",
-        }
-    ]
 
 
 # Behind a proxy.
@@ -345,7 +224,7 @@ async def test_unfinished_handshakes_keep_nobody_out(
     serving, pipeline, tls, authority, monkeypatch
 ):
     """Each beyond the bound ends the oldest, also when many come at once."""
-    monkeypatch.setattr(streams, "MAX_OPENINGS", 16)
+    monkeypatch.setattr(entrances, "MAX_OPENINGS", 16)
     async with serving(MANY + tls()) as running:
         with burst(running.address, 100):
             await until(lambda: running.stats.connections_rejected["max_handshakes"] == 84)
@@ -430,7 +309,7 @@ async def open_encrypted(running, authority, more):
 async def test_handshakes_that_break_leave_no_file_open(serving, stats, tls, monkeypatch, way):
     """200 of them, ended by either side."""
     if way == "bound":
-        monkeypatch.setattr(streams, "MAX_OPENINGS", 4)
+        monkeypatch.setattr(entrances, "MAX_OPENINGS", 4)
     async with serving(MANY + tls()) as running:
         await is_warm(running, stats)
         before = open_files()
@@ -546,7 +425,7 @@ async def test_a_socket_that_was_handed_over_stays_open(serving, pipeline, stats
         _, writer = await running.connect()
         writer.write(b"1 a")
         await pipeline.until(lambda: pipeline.fed)
-        bound = running.listener.hand_over()
+        bound = running.listener.hand_over().socket
         await running.connect()
         writer.write(b"1 b")
         await pipeline.until(lambda: len(pipeline.fed) == 2)

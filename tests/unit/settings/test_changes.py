@@ -11,6 +11,7 @@ from collector.settings.changes import (
     Change,
     as_running,
     changes,
+    document_as_running,
     needs_restart,
 )
 from collector.settings.checking import child, declared
@@ -175,6 +176,21 @@ def test_the_token_of_the_admin_server_may_change_while_it_runs(tmp_path):
     assert needs_restart(before, after) == ["admin.port"]
     running = as_running(before, after)
     assert (running.admin.port, running.admin.token_file) == (9514, file)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"spool": {"path": "/other"}, "admin": {"port": 1}, "workers": 3}),
+        ({"spool": {"path": "/other"}, "admin": {"port": 1}, "workers": 3}, {}),
+        ({"admin": None}, {"admin": {"host": "::1", "port": 1}, "workers": "auto"}),
+        ({"dead_letters": {"max_age": "1d"}}, {"dead_letters": None, "identity": "content"}),
+    ],
+)
+def test_a_document_becomes_what_settings_become(before, after):
+    """A worker that begins later reads the same as those that took part in the reload."""
+    document = document_as_running(TREE | before, TREE | after)
+    assert config(document) == as_running(config(TREE | before), config(TREE | after))
 
 
 @pytest.mark.parametrize("path", NEED_RESTART)

@@ -39,12 +39,14 @@ from collector.settings.kinds import (
     size,
     text,
     whole,
+    whole_or,
 )
 
 PORT = whole(0, 65535)
 SIZE = size(1024, 1024 * 1024)
 DURATION = duration("100ms", "10m")
 WAIT = duration("0", "1m")
+COUNT = whole_or(1, 64, "auto")
 COLOUR = choice(["red", "green"])
 
 
@@ -57,6 +59,9 @@ def refusal(kind, value):
 @pytest.mark.parametrize(
     ("kind", "value", "read"),
     [
+        (COUNT, 4, 4),
+        (COUNT, "4", 4),
+        (COUNT, "auto", "auto"),
         (PORT, 0, 0),
         (PORT, 65535, 65535),
         (PORT, "5514", 5514),
@@ -124,6 +129,8 @@ def test_values_are_read(kind, value, read):
         (PORT, -1, "-1 is too small"),
         (PORT, 65536, "65536 is too large"),
         (PORT, "65536", "'65536' is too large"),
+        (COUNT, 0, "0 is too small"),
+        (COUNT, "all", "'all' is not a whole number"),
         (PORT, "many", "'many' is not a whole number"),
         (PORT, "5514 ", "'5514 ' is not a whole number"),
         (PORT, 55.0, "55.0 is not a whole number"),
@@ -349,7 +356,7 @@ VALUES = st.one_of(
     st.from_regex(r"\A[0-9]{1,4}(ms|s|m|h|d|KiB|MB|)\Z"),
     st.sampled_from(
         [
-            *("red", True, 1.5, "true", "a.b", "UTC"),
+            *("red", "auto", True, 1.5, "true", "a.b", "UTC"),
             *("0660", 0, 432, 1.2, "1.3", "/run/s", "*.a.b", "http://u:p@h:1"),
             *("10.0.0.0/8", "::1", "https://h", "HTTPS://h", "inbox:", "a-b.c", "X-A", "http:"),
             None,
@@ -383,6 +390,7 @@ VALUES = st.one_of(
         PEER_NAME,
         PROXY_URL,
         TLS_VERSION,
+        COUNT,
     ],
     ids=lambda kind: kind.accepted,
 )

@@ -15,9 +15,10 @@ import pytest
 
 from collector.ledger import Ledger
 from collector.spool import Share
+from collector.spool.bounds import Bounds
 from collector.spool.letters import ALL
 from collector.spool.sqlite import SqliteSpool
-from collector.spool.store import Bounds, Store
+from collector.spool.store import Store
 from tests.spools import batch_of, letter_of, numbers_of, stored_ledger, stored_lines
 
 SHARES = {"a": Share(None, "block"), "b": Share(None, "block")}

@@ -8,6 +8,7 @@ from collector.spool import Share
 from collector.spool.building import build_spool, shares
 from collector.spool.memory import MemorySpool
 from collector.spool.sqlite import SqliteSpool
+from collector.workers.board import Post
 
 MIB = 1024 * 1024
 
@@ -43,7 +44,7 @@ def test_each_sink_has_its_share(tmp_path):
 @pytest.mark.parametrize(("kind", "expected"), [("memory", MemorySpool), ("sqlite", SqliteSpool)])
 def test_settings_say_where_things_are_kept(tmp_path, kind, expected):
     """And how much of them; files come with the start."""
-    spool = build_spool(config(tmp_path, type=kind), Ledger())
+    spool = build_spool(config(tmp_path, type=kind), Ledger(), Post.alone())
     assert type(spool) is expected
     assert spool.max_bytes == 64 * MIB
     assert spool.gates.keys() == {"a", "b"}
@@ -52,7 +53,7 @@ def test_settings_say_where_things_are_kept(tmp_path, kind, expected):
 
 async def test_a_spool_on_disk_is_where_settings_say(tmp_path):
     """Its bounds leave room for the files of SQLite and for batches under way."""
-    spool = build_spool(config(tmp_path / "spool", type="sqlite"), Ledger())
+    spool = build_spool(config(tmp_path / "spool", type="sqlite"), Ledger(), Post.alone())
     await spool.start()
     status = spool.status()
     await spool.close()

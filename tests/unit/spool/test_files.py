@@ -108,3 +108,46 @@ def test_a_disk_says_how_much_is_free(tmp_path):
     """None stands for one that does not."""
     assert files.free_octets(tmp_path) > 0
     assert files.free_octets(tmp_path / "missing") is None
+
+
+def test_each_worker_has_files_of_its_own(tmp_path):
+    """Those of the first have the names they have without workers."""
+    names = [files.place(tmp_path, name, 2).name for name in (files.DATABASE, files.LOCK)]
+    assert names == ["spool-2.db", "lock-2"]
+    assert files.place(tmp_path, files.DATABASE, 0) == tmp_path / "spool.db"
+    one, other = files.Lock(tmp_path), files.Lock(tmp_path, 1)
+    assert files.Reserve(tmp_path, 100, worker=1).keep()
+    assert (tmp_path / "reserve-1").exists()
+    one.release()
+    other.release()
+
+
+def test_databases_are_found_whoever_they_are_of(tmp_path):
+    """By number, not by name; what is none of ours is not among them."""
+    names = ["spool.db", "spool-2.db", "spool-2.db.damaged-now", "spool-10.db"]
+    for name in [*names, "spool.db-wal", "spool-2.db-shm", "spool-02.db", "spool.db.bak", "spool-"]:
+        (tmp_path / name).write_text("x")
+    assert [path.name for path in files.databases(tmp_path)] == names
+    assert files.workers(tmp_path) == [0, 2, 10]
+    assert files.quarantined_octets(tmp_path) == 1
+
+
+def test_a_directory_is_in_use_while_any_worker_is(tmp_path):
+    """Also while the first is being started again."""
+    assert not files.is_locked(tmp_path)
+    (tmp_path / "spool-3.db").write_text("x")
+    lock = files.Lock(tmp_path, 3)
+    assert files.is_locked(tmp_path)
+    lock.release()
+    assert not files.is_locked(tmp_path)
+
+
+def test_the_files_of_workers_are_locked_together_or_not_at_all(tmp_path):
+    """Nothing stays locked where one is in use."""
+    lock = files.Lock(tmp_path, 2)
+    with pytest.raises(files.LockedError), files.locked(tmp_path, [0, 1, 2]):
+        pytest.fail("one is in use")
+    lock.release()
+    with files.locked(tmp_path, [0, 1, 2]):
+        assert files.is_locked(tmp_path)
+    assert not files.is_locked(tmp_path)

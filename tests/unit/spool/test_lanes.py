@@ -1,12 +1,15 @@
 """What waits for each sink, and the bounds of it."""
 
 import asyncio
+import os
 
 import pytest
 import structlog
 
 from collector.spool import Batch, Share
 from collector.spool.lanes import Lanes
+from collector.workers import board
+from collector.workers.board import Board
 
 SHARES = {"a": Share(None, "block"), "b": Share(40, "block"), "c": Share(40, "drop")}
 
@@ -285,3 +288,79 @@ def test_what_was_dropped_for_an_earlier_share_is_no_problem_of_the_new_one(lane
     assert not lanes.admits(batch("c", 10))
     lanes.reshape({**SHARES, "c": Share(60, "drop")}, 100)
     assert lanes.degraded() == []
+
+
+@pytest.mark.parametrize(
+    ("octets", "sink", "has_room"),
+    [
+        ({"a": 51}, "", False),
+        ({"a": 30, "b": 10, "c": 11}, "a", False),
+        ({"b": 21}, "", False),
+        ({"b": 21}, "b", False),
+        ({"b": 21}, "a", True),
+        ({"a": 30, "b": 20}, "", True),
+    ],
+)
+def test_there_is_room_while_a_part_of_the_bounds_is_free(lanes, octets, sink, has_room):
+    """Of that of all, and of the shares that are asked for."""
+    for name, size in octets.items():
+        lanes.add(batch(name, size))
+    assert lanes.has_room({sink}, 1 / 2) is has_room
+    lanes.obstruct("disk")
+    assert not lanes.has_room({sink}, 1 / 2)
+
+
+@pytest.fixture
+def pair():
+    """Return the lanes of two workers that share their bounds."""
+    supervisor, descriptor = Board.create(3)
+    supervisor.extend([board.SPOOL_OCTETS, *map(board.share, SHARES)])
+    boards = [Board.attach(descriptor, row, supervisor.columns) for row in (1, 2)]
+    os.close(descriptor)
+    return [Lanes(100, SHARES, lambda item: item.size, own) for own in boards]
+
+
+def test_the_bound_is_of_what_waits_in_all_workers(pair):
+    """Whoever puts the last that fits closes its gate, the other one with its next."""
+    one, other = pair
+    one.add(batch("a", 60))
+    other.add(batch("a", 40))
+    assert (one.gate.closed, other.gate.closed) == (False, True)
+    small = batch("a", 1)
+    one.add(small)
+    assert one.gate.closed
+    one.remove(small)
+    one.reopen()
+    assert one.gate.closed
+
+
+def test_room_that_another_worker_makes_opens_the_gates(pair):
+    """Once somebody looks."""
+    one, other = pair
+    item = batch("b", 40)
+    one.add(item)
+    other.add(batch("b", 1))
+    assert other["b"].gate.closed
+    one.remove(item)
+    other.reopen()
+    assert not other["b"].gate.closed
+
+
+def test_a_share_is_of_what_waits_in_all_workers(pair):
+    """What does not fit is dropped wherever it comes."""
+    one, other = pair
+    one.add(batch("c", 35))
+    other.add(batch("c", 5))
+    assert not other.admits(batch("c", 1))
+    assert not one.admits(batch("c", 1))
+    assert other.admits(batch("a", 1))
+
+
+def test_the_lanes_of_a_successor_count_anew(pair):
+    """What the one before it had told the others stands until then, being in its file."""
+    one, other = pair
+    one.add(batch("a", 90))
+    successor = Lanes(100, SHARES, lambda item: item.size, one._board)
+    assert other.total() == 90
+    successor.tell()
+    assert (other.total(), other["a"].total()) == (0, 0)

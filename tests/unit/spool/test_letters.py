@@ -211,3 +211,27 @@ def test_totals_and_counts_hold_whatever_happens(actions):
         rows = Counter(dict(file.execute("SELECT pool, sum(size) FROM letter GROUP BY 1")))
         assert letters.sizes(file) == rows
     file.close()
+
+
+def test_letters_of_another_file_are_moved_in_under_numbers_given_to_them(file):
+    """Nobody else gets these meanwhile, also where there is none yet."""
+    assert letters.reserve(file, 2) == 0
+    letters.insert(file, [letter(raw=b"5")], 10.0)
+    assert letters.reserve(file, 3) == 3
+    moved = [letter(raw=b"6", number=1, kept=7.0), letter(raw=b"7", number=5, kept=8.0)]
+    letters.move_in(file, moved)
+    letters.insert(file, [letter(raw=b"8")], 11.0)
+    found = letters.choose(file, letters.ALL)
+    assert [(item.number, int(item.raw), item.kept) for item in found] == [
+        (1, 6, 7.0),
+        (3, 5, 10.0),
+        (5, 7, 8.0),
+        (7, 8, 11.0),
+    ]
+    assert letters.sizes(file) == {"": sum(item.size for item in found)}
+
+
+def test_letters_may_be_chosen_from_a_number_on(file):
+    """What stands before was not meant."""
+    letters.insert(file, [letter(), letter(), letter()], 10.0)
+    assert [item.number for item in letters.choose(file, Choice(first=2))] == [2, 3]

@@ -1,10 +1,15 @@
 """What a spool in memory does differently from others; `test_spool` has the rest."""
 
+import asyncio
+import os
+
 import pytest
 
 from collector.ledger import Ledger
 from collector.spool import Batch, Letter, Share, memory
 from collector.spool.memory import MemorySpool
+from collector.workers import board
+from collector.workers.board import Board, Post
 
 
 def batch(*, sink="a", events=1):
@@ -109,3 +114,31 @@ async def test_a_dead_letter_beyond_the_bound_is_counted_and_gone(room, monkeypa
     assert room.ledger.dead_lettered == {"refused": 0}
     assert room.ledger.dropped == {"dead_letter_evicted": 2}
     assert room.ledger.imbalance() == 0
+
+
+async def test_the_spools_of_two_workers_keep_to_one_bound(monkeypatch):
+    """Room that one makes is room for the other."""
+    monkeypatch.setattr("collector.spool.memory.LOOK_SECONDS", 0.001)
+    supervisor, descriptor = Board.create(3)
+    supervisor.extend([board.SPOOL_OCTETS, board.share("a")])
+    shares = {"a": Share(None, "block")}
+    first, second = (
+        MemorySpool(
+            100, shares, Ledger(), Post(n, 2, Board.attach(descriptor, n + 1, supervisor.columns))
+        )
+        for n in (0, 1)
+    )
+    os.close(descriptor)
+    await first.start()
+    await second.start()
+    for _ in range(9):
+        first.put(batch())
+    second.put(batch())
+    assert (first.gate.closed, second.gate.closed) == (False, True)
+    for _ in range(3):
+        first.finish(await first.take("a"))
+    async with asyncio.timeout(30):
+        while second.gate.closed:
+            await asyncio.sleep(0.001)
+    await first.close()
+    await second.close()

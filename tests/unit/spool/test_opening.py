@@ -6,8 +6,9 @@ import pytest
 import structlog
 
 from collector.spool import files
+from collector.spool.bounds import UNBOUNDED
 from collector.spool.opening import Opening
-from collector.spool.store import PAGE_OCTETS, UNBOUNDED, VERSION, Group, NewerVersionError, Store
+from collector.spool.store import PAGE_OCTETS, VERSION, Group, NewerVersionError, Store
 from tests.spools import batch_of
 
 DAMAGED = "spool file damaged and moved aside; `collector spool verify` says what can be read"

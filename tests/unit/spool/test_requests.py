@@ -51,3 +51,17 @@ def test_answers_are_kept_for_a_while(file):
     assert requests.read(file, answered) is None
     assert requests.read(file, unanswered) is not None
     assert later > unanswered
+
+
+def test_a_request_of_another_file_gets_a_number_here(file):
+    """All else of it stays."""
+    ask(file)
+    moved = requests.Request(77, 5.0, "uid 9", "replay", {"last": 3}, "running", {"replayed": 1})
+    requests.move_in(file, moved)
+    found = requests.waiting(file)[1]
+    assert (found.number, found.asked, found.actor, found.state) == (2, 5.0, "uid 9", "running")
+    assert (found.command, found.arguments, found.answer) == (
+        "replay",
+        {"last": 3},
+        {"replayed": 1},
+    )

@@ -1,18 +1,23 @@
 """A spool on disk: what it keeps over a restart, and what it does when the file fails it."""
 
 import asyncio
+import os
 import shutil
 import sqlite3
 from contextlib import asynccontextmanager
+from itertools import count
 
 import pytest
 import structlog
 
 from collector.ledger import Ledger
-from collector.spool import Share, files
+from collector.spool import POOLS, Share, files
+from collector.spool.bounds import Bounds
 from collector.spool.letters import ALL
 from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import Store
+from collector.workers import board
+from collector.workers.board import Board, Post
 from tests.spools import batch_of, letter_of, numbers_of, stored_ledger, stored_lines, stored_notes
 
 MIB = 1024 * 1024
@@ -570,3 +575,112 @@ async def test_fewer_sinks_have_more_in_memory_each(opened, monkeypatch):
         assert not waiting.done()
         room.spool.reshape({"a": BLOCKS["a"]})
         assert numbers_of(await waiting) == [taken + 1]
+
+
+@asynccontextmanager
+async def two_workers(directory, max_bytes=MIB, shares=BLOCKS, **options):
+    """Run the spools of two workers that share their bounds."""
+    supervisor, descriptor = Board.create(3)
+    pools = map(board.letters, POOLS)
+    supervisor.extend([board.SPOOL_OCTETS, *map(board.share, shares), *pools])
+    rooms = []
+    try:
+        for number in (0, 1):
+            ledger = Ledger()
+            post = Post(number, 2, Board.attach(descriptor, number + 1, supervisor.columns))
+            bounds = Bounds(options.get("letters", MIB), MIB, post)
+            spool = SqliteSpool(directory, max_bytes, shares, ledger, bounds=bounds, post=post)
+            await spool.start()
+            rooms.append(Room(spool, ledger))
+        yield rooms
+    finally:
+        for room in rooms:
+            await room.close()
+        os.close(descriptor)
+
+
+async def test_two_workers_keep_to_one_bound(tmp_path, monkeypatch):
+    """Both gates are closed when both have filled it, and open when one has made room."""
+    monkeypatch.setattr("collector.spool.sqlite.HOUSEKEEPING_SECONDS", 0.001)
+    shares = {"a": Share(None, "block", 20_000)}
+    async with two_workers(tmp_path, 4 * MIB, shares) as rooms:
+        numbers = count()
+        while not all(room.spool.gate.closed for room in rooms):
+            for room in rooms:
+                if not room.spool.gate.closed:
+                    room.put(batch_of(next(numbers), padding=20_000))
+                    await room.durable()
+        taken = sum(path.stat().st_size for path in tmp_path.glob("spool*.db*"))
+        assert 2 * MIB < taken <= 4 * MIB
+        first, second = rooms
+        await first.take_all()
+        await second.until(lambda: not second.spool.gate.closed)
+
+
+async def test_two_workers_keep_to_one_bound_of_dead_letters(tmp_path, monkeypatch):
+    """Each lets its own oldest go; who came late keeps a part."""
+    monkeypatch.setattr("collector.spool.sqlite.HOUSEKEEPING_SECONDS", 0.001)
+    size = letter_of(10).size
+    async with two_workers(tmp_path, letters=10 * size) as (first, second):
+        first.set_aside(*(letter_of(number) for number in range(10, 20)))
+        await first.durable()
+        second.set_aside(*(letter_of(number) for number in range(20, 30)))
+        await second.until(lambda: second.ledger.dead_lettered.total() == 5)
+        await first.until(lambda: first.ledger.dead_lettered.total() == 5)
+        kept = [
+            [int(item.raw) for item in await room.spool.choose_letters(ALL, 0, 100)]
+            for room in (first, second)
+        ]
+    assert kept == [list(range(15, 20)), list(range(25, 30))]
+
+
+async def test_a_spool_takes_over_what_workers_before_it_have_left(tmp_path):
+    """It goes out with what was there, and the accounts are of all."""
+    async with two_workers(tmp_path) as rooms:
+        for number, room in enumerate(rooms):
+            room.put(batch_of(number))
+            room.set_aside(letter_of(number))
+            room.spool.note("n", b"%d" % number)
+            await room.durable()
+    ledger = Ledger()
+    spool = SqliteSpool(tmp_path, MIB, BLOCKS, ledger, merge={"n": lambda one, two: one + two})
+    await spool.start()
+    room = Room(spool, ledger)
+    assert ledger.as_dict() == {
+        **Ledger(received=4, spooled=2).as_dict(),
+        "dead_lettered": {"refused": 2},
+    }
+    assert spool.noted("n") == b"01"
+    assert await room.take_all() == [0, 1]
+    await room.close()
+    assert files.workers(tmp_path) == [0]
+
+
+async def test_a_file_that_is_not_taken_over_is_named(tmp_path, monkeypatch):
+    """What is in it waits, and somebody has to make room."""
+    async with two_workers(tmp_path) as (_, second):
+        second.put(batch_of(1))
+        await second.durable()
+
+    def insert(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("collector.spool.adoption.insert", insert)
+    ledger = Ledger()
+    spool = SqliteSpool(tmp_path, MIB, BLOCKS, ledger)
+    await spool.start()
+    reason = "left by a former worker, its events wait, see the log"
+    assert spool.degraded() == [{"spool": "spool-1.db", "reason": reason}]
+    await Room(spool, ledger).close()
+
+
+async def test_a_new_file_in_the_place_of_a_damaged_one_has_no_dead_letters(tmp_path):
+    """The other workers learn at once that there is room for theirs."""
+    async with two_workers(tmp_path) as (first, _):
+        first.set_aside(letter_of(1))
+        await first.durable()
+        column = first.spool._post.board.column(board.letters(""))
+        assert column.value == letter_of(1).size
+        writer = first.spool._writer
+        await writer.damaged(writer.store, "malformed")
+        assert column.value == 0

@@ -6,12 +6,13 @@ from contextlib import closing
 
 import pytest
 
-from collector.spool import files
+from collector.spool import EVICTED, files, requests
+from collector.spool.bounds import Bounds
 from collector.spool.letters import ALL
 from collector.spool.store import (
+    NUMBERS_PER_WORKER,
     PAGE_OCTETS,
     VERSION,
-    Bounds,
     DamagedError,
     Group,
     NewerVersionError,
@@ -19,8 +20,10 @@ from collector.spool.store import (
     is_damage,
     stored_size,
 )
+from collector.workers.board import Board, Post
 from tests.spools import batch_of, letter_of, numbers_of
 
+ACCOUNTS = {"received": 0}
 MIB = 1024 * 1024
 
 
@@ -244,3 +247,26 @@ def test_the_size_of_a_batch_is_about_what_it_takes_in_the_file(tmp_path, paddin
         octets = store.path.stat().st_size - 20 * PAGE_OCTETS
     assert octets <= sum(map(stored_size, batches)) * 9 / 8
     assert sum(map(stored_size, batches)) <= (octets + 20 * PAGE_OCTETS) * 9 / 8
+
+
+def test_each_worker_gives_other_numbers(tmp_path):
+    """So that a number says whose dead letter, or whose request, it is of."""
+    with closing(Store(tmp_path, worker=2)) as store:
+        store.commit(Group(letters=[letter_of(1)], accounts=ACCOUNTS))
+        asked = requests.ask(store.connection, "replay", {}, actor="uid 0", now=1.0)
+        (found,) = store.choose_letters(ALL, 0, 10)
+    assert (found.number, asked) == (2 * NUMBERS_PER_WORKER + 1, 2 * NUMBERS_PER_WORKER + 1)
+
+
+def test_pools_that_others_let_become_too_large_are_cut(tmp_path):
+    """The ledger counts what goes as evicted, and the others see what is left."""
+    post = Post(0, 2, Board.alone())
+    bounds = Bounds(4 * letter_of(1).size, 0, post)
+    with closing(Store(tmp_path, bounds=bounds)) as store:
+        store.commit(Group(letters=[letter_of(number) for number in range(4)], accounts=ACCOUNTS))
+        assert store.evict() == {}
+        smaller = Bounds(2 * letter_of(1).size, 0, post)
+    with closing(Store(tmp_path, bounds=smaller)) as store:
+        assert store.evict() == {"refused": 2}
+        assert store.accounts()["dropped"] == {EVICTED: 2}
+    assert post.board.column("letters:").value == 2 * letter_of(1).size

@@ -9,8 +9,9 @@ from contextlib import asynccontextmanager, closing
 import pytest
 
 from collector.spool import files
+from collector.spool.bounds import UNBOUNDED
 from collector.spool.opening import Opening
-from collector.spool.store import UNBOUNDED, Group, Store
+from collector.spool.store import Group, Store
 from collector.spool.writer import Writer
 from tests.spools import batch_of, letter_of, stored_lines
 

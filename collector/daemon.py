@@ -1,0 +1,322 @@
+"""A daemon, of one process or of several: its settings, which may change, and its admin server.
+
+What goes by the settings is left to those that derive from this: `single.SingleDaemon` and
+`workers.supervisor.Supervisor`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
+
+import structlog
+
+from collector import __version__, logs, watching
+from collector.admin.inbox import Inbox
+from collector.admin.server import AdminServer
+from collector.config import referenced_files, warnings
+from collector.listeners.sockets import authority, reachable
+from collector.loading import Reloaded
+from collector.logs import Reports
+from collector.service import REFUSALS, InboxAccess, StartError
+from collector.settings.changes import as_running, changes, document_as_running, needs_restart
+from collector.settings.files import FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+    from pathlib import Path
+
+    from prometheus_client.registry import Collector
+
+    from collector.config import Config
+    from collector.loading import Load, Loaded
+    from collector.metrics import Stats
+    from collector.systemd import Notifier
+
+# Between two lines about files that cannot be used while they are tried again and again.
+FILES_REPORT_SECONDS: Final = 300.0
+
+STALE: Final = "some cannot be used now, what they held before is; the log says which"
+# Why nothing is reloaded then: it would begin to listen.
+NOT_LISTENING: Final = (
+    "the daemon does not listen: it is stopping, or delivers what waits and no more"
+)
+
+log = structlog.get_logger(__name__)
+
+Prepared = TypeVar("Prepared")
+"""What settings need, ready to be gone by."""
+
+
+class Daemon(ABC, Generic[Prepared]):
+    """Goes by settings, reads them again, and answers the admin server.
+
+    Args:
+        loaded: the settings.
+        load: reads them again.
+        notifier: tells systemd how the daemon is.
+        stats: counters of this process.
+
+    Attributes:
+        stop_asked: set when the daemon is to stop.
+
+    Raises:
+        StartError: the admin server's token can no longer be read.
+    """
+
+    def __init__(self, loaded: Loaded, load: Load, notifier: Notifier, stats: Stats) -> None:
+        self._loaded = loaded
+        self._load = load
+        self._notifier = notifier
+        self._stats = stats
+        self._started = time.time()
+        self._inbox = Inbox()
+        admin = loaded.config.admin
+        try:
+            token = admin.read_token()
+        except FileError as error:
+            raise StartError(str(error)) from error
+        self._admin = AdminServer(admin.host, admin.port, token=token, daemon=self)
+        self._stamps: dict[Path, watching.Stamp | None] = {}
+        self._is_stale = False
+        self._changing = asyncio.Lock()
+        self._reports = Reports(log, period=FILES_REPORT_SECONDS)
+        self._tasks: list[asyncio.Task[None]] = []
+        self.stop_asked = asyncio.Event()
+        stats.config_sha256 = loaded.sha256
+
+    # What those that derive from this do.
+
+    @property
+    @abstractmethod
+    def failed(self) -> bool:
+        """Whether a part that is needed has broken."""
+
+    @abstractmethod
+    def ready(self) -> bool:
+        """Say whether every listener listens."""
+
+    @abstractmethod
+    async def degraded(self) -> list[dict[str, str]]:
+        """Name what works only in part, each with the reason; anybody may read it."""
+
+    @abstractmethod
+    async def status(self) -> dict[str, Any]:
+        """Return the body of `/api/status`."""
+
+    @abstractmethod
+    async def metrics(self) -> Collector:
+        """Return what yields all metrics, as they are now."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start everything, listeners last.
+
+        Raises:
+            StartError: something cannot be as the settings ask for; what had been started is
+            stopped again.
+        """
+
+    @abstractmethod
+    async def stop(self) -> None:
+        """Stop listening, deliver what is there, give up after the grace period or if cancelled."""
+
+    @abstractmethod
+    async def _prepare(self, loaded: Loaded) -> Prepared:
+        """Do what can fail of going by settings; raises one of `REFUSALS`, and nothing changed."""
+
+    @abstractmethod
+    async def _take_over(self, prepared: Prepared) -> None:
+        """Go by what was prepared, then wind down what only the former settings needed."""
+
+    @abstractmethod
+    async def _discard(self, prepared: Prepared) -> None:
+        """Let go of what was prepared for nothing."""
+
+    # The admin server.
+
+    @property
+    def admin_address(self) -> tuple[str, int]:
+        """Where the admin server listens."""
+        return self._admin.address
+
+    async def _start_admin(self) -> None:
+        admin = self._loaded.config.admin
+        try:
+            await self._admin.start()
+        except OSError as error:
+            where = authority(admin.host, admin.port)
+            problem = f"cannot listen on {where}: {error.strerror or error}"
+            raise StartError(f"admin: {problem}") from error
+        host, port = self._admin.address
+        log.info("admin server listening", url=f"http://{authority(host, port)}")
+
+    def _inbox_access(self) -> InboxAccess:
+        host, port = self._admin.address
+        return InboxAccess(f"http://{authority(reachable(host), port)}/inbox", self._inbox.secret)
+
+    def _use_inbox(self, config: Config) -> None:
+        """Serve the inbox if it is a sink."""
+        is_used = any(sink.is_inbox for sink in config.sinks)
+        if is_used and self._admin.inbox is None:
+            log.warning("events are kept in the inbox, in memory only; a sink's url forwards them")
+        self._admin.inbox = self._inbox if is_used else None
+
+    def _identity(self) -> dict[str, Any]:
+        """Return what `/api/status` says of the daemon as such."""
+        return {
+            "version": __version__,
+            "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
+            "config_sha256": self._stats.config_sha256,
+            "ready": self.ready(),
+        }
+
+    def _stale_files(self) -> list[dict[str, str]]:
+        """Name files that cannot be used, as `/readyz` has it."""
+        return [{"files": "secrets and certificates", "reason": STALE}] if self._is_stale else []
+
+    # Settings.
+
+    async def _go_by(self, loaded: Loaded) -> bool:
+        """Go by settings; say whether that was done, or left since the daemon is stopping.
+
+        Raises:
+            ConfigError, FileError or ListenError: they cannot be gone by; nothing has changed.
+        """
+        was_ready = self.ready()
+        stamps = await _stamps_of(loaded.config)
+        token = loaded.config.admin.read_token()
+        prepared = await self._prepare(loaded)
+        if was_ready and not self.ready():  # a stop does not wait for us
+            await self._discard(prepared)
+            return False
+        self._admin.token = token
+        self._use_inbox(loaded.config)
+        self._loaded, self._stamps = loaded, stamps
+        self._is_stale = False
+        await self._take_over(prepared)
+        return True
+
+    async def reload(self, actor: str) -> Reloaded:
+        """Read the settings again and go by them; a mistake in them changes nothing.
+
+        Args:
+            actor: who asks, for the audit.
+        """
+        async with self._changing:
+            self._notifier.reloading()
+            try:
+                reloaded = await self._reload()
+            finally:
+                self._notifier.ready()
+        outcome = "failed" if reloaded.problem else "ok"
+        self._stats.config_reloads[outcome] += 1
+        logs.audit(
+            "reload",
+            actor,
+            outcome=outcome,
+            config_sha256=self._stats.config_sha256,
+            **{name: value for name, value in asdict(reloaded).items() if value},
+        )
+        return reloaded
+
+    async def _reload(self) -> Reloaded:
+        if not self.ready():
+            return Reloaded(problem=NOT_LISTENING)
+        before = self._loaded
+        try:
+            wanted = self._load()
+            loaded = replace(
+                wanted,
+                config=as_running(before.config, wanted.config),
+                document=document_as_running(before.document, wanted.document),
+            )
+            if not await self._go_by(loaded):
+                return Reloaded(problem=NOT_LISTENING)
+        except REFUSALS as error:
+            problem = str(error)
+            log.error("settings not reloaded, nothing has changed", problem=problem)  # noqa: TRY400
+            return Reloaded(problem=problem)
+        except Exception as error:  # a mistake of ours costs the reload, not the daemon
+            log.exception("settings not reloaded; please report it")
+            return Reloaded(problem=f"internal error: {type(error).__name__}; the log has more")
+        config = loaded.config
+        self._stats.config_sha256 = loaded.sha256
+        logs.configure(config.logging.level, config.logging.format)
+        for warning in warnings(config):
+            log.warning("configuration", path=warning.path, problem=warning.message)
+        kept = needs_restart(before.config, wanted.config)
+        if kept:
+            log.warning("settings that need a restart go on as they were", settings=kept)
+        return Reloaded(
+            changes=[str(change) for change in changes(before.config, config)], needs_restart=kept
+        )
+
+    async def look_after_files(self) -> None:
+        """Read secrets and certificates again when their files change; miss those that are gone."""
+        gone: set[Path] = set()
+        while True:
+            await asyncio.sleep(watching.WATCH_SECONDS)
+            now = await _stamps_of(self._loaded.config)
+            missing = set(watching.missing(self._stamps, now))
+            if found := watching.changed(self._stamps, now):
+                await self._read_again([str(path) for path in found])
+            elif missing & gone:  # for longer than it takes to replace a file
+                self._report_files(sorted(map(str, missing & gone)), "there is no such file")
+            elif not missing:
+                self._is_stale = False
+            gone = missing
+
+    async def _read_again(self, files: list[str]) -> None:
+        """Go by the same settings, with what files hold now; if they cannot be used, as before."""
+        async with self._changing:
+            if not self.ready():
+                return
+            try:
+                is_done = await self._go_by(self._loaded)
+            except REFUSALS as error:
+                self._report_files(files, str(error))
+                return
+        if is_done:
+            logs.audit("files read again", logs.FILE, files=files)
+
+    def _report_files(self, files: list[str], problem: str) -> None:
+        self._is_stale = True
+        self._reports.error(
+            f"files {problem} {files}",
+            "files cannot be used, what they held before is",
+            files=files,
+            problem=problem,
+        )
+
+    # What goes on beside.
+
+    def _begin(self, course: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(course, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Ask for a stop when a mistake of ours has ended what is needed."""
+        if not task.cancelled():
+            log.error(
+                "task failed, please report it", task=task.get_name(), exc_info=task.exception()
+            )
+            self._fail()
+
+    @abstractmethod
+    def _fail(self) -> None:
+        """Ask for a stop with exit code 1: a part that is needed has broken."""
+
+    def _end_tasks(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+
+
+async def _stamps_of(config: Config) -> dict[Path, watching.Stamp | None]:
+    """Look at the files that settings name; on a thread, since a file system may be slow."""
+    return await asyncio.to_thread(watching.stamps, referenced_files(config))

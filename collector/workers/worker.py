@@ -1,0 +1,275 @@
+"""A worker: a service that is handed what it receives from, and told what to do.
+
+It is a program of its own (`python -m collector.workers.worker DESCRIPTOR`), so that nothing of
+the supervisor is in its memory; the descriptor is that of the channel between the two. It takes no
+signals: those are the supervisor's. When the channel ends, the supervisor is gone; then it winds
+down as at a stop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import structlog
+
+from collector import config as settings
+from collector import logs, process
+from collector.listeners.entrances import Visitor
+from collector.routing import peer_address
+from collector.service import REFUSALS, InboxAccess, Prepared, Service, StartError
+from collector.workers.accepting import read_place
+from collector.workers.board import Board, Post
+from collector.workers.channel import Channel
+from collector.workers.handing import HandedSockets
+from collector.workers.merging import packed
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
+    from collector.config import Config
+    from collector.workers.channel import Message
+
+SOURCE: Final = "settings"
+"""What messages call the settings: the supervisor names their file."""
+
+log = structlog.get_logger(__name__)
+
+
+class Worker:
+    """Does what the supervisor says.
+
+    Args:
+        connected: the channel's socket.
+
+    Attributes:
+        is_done: set when it is to end.
+    """
+
+    def __init__(self, connected: socket.socket) -> None:
+        self._channel = Channel(connected, self._receive, self._orphaned)
+        self._sockets = HandedSockets(self._channel.send)
+        self._service: Service | None = None
+        self._board: Board | None = None
+        self._number = -1
+        self._prepared: Prepared | None = None
+        self._sha256 = ""
+        self._stop_asked = asyncio.Event()
+        self._stopping: asyncio.Task[None] | None = None
+        self._courses: set[asyncio.Task[None]] = set()
+
+    async def ended(self) -> int:
+        """Work until told to stop; return the exit code."""
+        await self._stop_asked.wait()
+        if self._courses:
+            await asyncio.wait(self._courses)
+        service = self._service
+        if service is None:
+            return 1
+        self._stopping = asyncio.ensure_future(service.stop())
+        is_cut_short = False
+        try:
+            await self._stopping
+        except asyncio.CancelledError:
+            is_cut_short = True
+        self._channel.send({"kind": "farewell", "ledger": service.stats.ledger.as_dict()})
+        self._channel.close()
+        return int(is_cut_short or service.failed)
+
+    def _orphaned(self) -> None:
+        log.error("the supervisor is gone, winding down")
+        self._stop_asked.set()
+
+    # What the supervisor says.
+
+    def _receive(self, message: Message, descriptor: int) -> None:
+        try:
+            self._obey(message, descriptor)
+        except Exception:
+            log.exception("what the supervisor said cannot be done, please report it")
+            self._fail()
+
+    def _obey(self, message: Message, descriptor: int) -> None:
+        match message["kind"]:
+            case "connection":
+                self._take(message, socket.socket(fileno=descriptor))
+            case "end" | "entered":
+                self._sockets.hear(message)
+            case "report":
+                self._report(message)
+            case "sightings":
+                self._answer(message, sightings=self._seen())
+            case "stop":
+                self._stop_asked.set()
+            case "hurry":
+                self._hurry()
+            case _:
+                self._change(message, descriptor)
+
+    def _change(self, message: Message, descriptor: int) -> None:
+        """Obey in what is about settings."""
+        match message["kind"]:
+            case "socket":
+                bound = socket.socket(fileno=descriptor)
+                bound.setblocking(False)
+                self._sockets.keep(read_place(message["place"]), bound)
+            case "start":
+                self._begin(self._start(message, descriptor))
+            case "prepare":
+                self._begin(self._prepare(message))
+            case "adopt":
+                self._adopt(message)
+            case "discard":
+                self._discard()
+
+    def _hurry(self) -> None:
+        self._stop_asked.set()
+        if self._stopping is not None:
+            self._stopping.cancel()
+
+    def _answer(self, message: Message, **answer: Any) -> None:
+        self._channel.send({"kind": "answer", "question": message["question"], **answer})
+
+    def _begin(self, course: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(course)
+        self._courses.add(task)
+        task.add_done_callback(self._course_ended)
+
+    def _course_ended(self, task: asyncio.Task[None]) -> None:
+        self._courses.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("task failed, please report it", exc_info=error)
+            self._fail()
+
+    def _fail(self) -> None:
+        if self._service is not None:
+            self._service.fail()
+        self._stop_asked.set()
+
+    # Beginning.
+
+    async def _start(self, message: Message, descriptor: int) -> None:
+        self._number = number = message["number"]
+        self._board = Board.attach(descriptor, 1 + number, message["columns"])
+        os.close(descriptor)
+        try:
+            config = settings.build(message["document"], source=SOURCE)
+            self._configure_logs(config)
+            service = Service(config, self._sockets, Post(number, message["count"], self._board))
+            service.inbox = InboxAccess(**message["inbox"])
+            service.stop_asked = self._stop_asked
+            await service.open()
+        except (StartError, *REFUSALS) as error:
+            self._refuse_to_start(message, error)
+            return
+        try:
+            prepared = await service.prepare(config)
+        except REFUSALS as error:
+            await service.wind_down()
+            self._refuse_to_start(message, error)
+            return
+        self._sha256 = message["sha256"]
+        self._go_by(service, prepared)
+        await service.settle()
+        service.begin()
+        self._sockets.close_rest()
+        self._service = service
+        self._answer(message, problem="")
+
+    def _refuse_to_start(self, message: Message, error: Exception) -> None:
+        self._answer(message, problem=str(error))
+        self._stop_asked.set()
+
+    def _configure_logs(self, config: Config) -> None:
+        marks = {"worker": self._number}
+        logs.configure(config.logging.level, config.logging.format, marks=marks)
+
+    # Settings.
+
+    async def _prepare(self, message: Message) -> None:
+        service, board = self._service, self._board
+        if service is None or board is None:
+            self._answer(message, problem="has not started")
+            return
+        board.learn(message["columns"])
+        try:
+            config = settings.build(message["document"], source=SOURCE)
+            self._prepared = await service.prepare(config)
+            self._sha256 = message["sha256"]
+        except REFUSALS as error:
+            self._answer(message, problem=str(error))
+            return
+        finally:
+            self._sockets.close_rest()
+        self._answer(message, problem="")
+
+    def _adopt(self, message: Message) -> None:
+        """Go by the settings at once: what comes in next comes in by them."""
+        service, prepared = self._service, self._prepared
+        self._prepared = None
+        if service is None or prepared is None:
+            raise RuntimeError("no settings are prepared")
+        self._configure_logs(prepared.config)
+        self._go_by(service, prepared)
+        self._begin(self._settle(service, message))
+
+    def _go_by(self, service: Service, prepared: Prepared) -> None:
+        service.adopt(prepared)
+        service.stats.config_sha256 = self._sha256
+
+    async def _settle(self, service: Service, message: Message) -> None:
+        await service.settle()
+        self._answer(message)
+
+    def _discard(self) -> None:
+        if self._service is not None and self._prepared is not None:
+            self._service.discard(self._prepared)
+        self._prepared = None
+
+    # At work.
+
+    def _take(self, message: Message, connected: socket.socket) -> None:
+        """Let in a connection that the supervisor has accepted."""
+        connected.setblocking(False)
+        number, place, peer = message["number"], read_place(message["place"]), message["peer"]
+        visitor = Visitor(connected, peer and peer_address(peer), message["is_proxied"])
+        visitor.sender = None if visitor.is_proxied else visitor.peer
+        self._sockets.let_in(place, number, visitor)
+
+    def _seen(self) -> str:
+        return "" if self._service is None else self._service.stats.sightings.packed().decode()
+
+    def _report(self, message: Message) -> None:
+        """Say how the service is; a mistake in that costs the answer, not the service."""
+        service = self._service
+        if service is None:
+            return
+        try:
+            status, degraded = service.status(), service.degraded()
+            families = packed(service.registry.collect())
+        except Exception:
+            log.exception("how the worker is cannot be told, please report it")
+            return
+        self._answer(message, status=status, degraded=degraded, families=families)
+
+
+async def work(connected: socket.socket) -> int:
+    """Be a worker; return the exit code."""
+    return await Worker(connected).ended()
+
+
+def main() -> int:
+    """Run the worker that a supervisor has started."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    logs.configure()
+    connected = socket.socket(fileno=int(sys.argv[1]))
+    return process.run(work(connected))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""What the supervisor and a worker tell each other."""
+
+import asyncio
+import os
+import socket
+import struct
+
+import pytest
+
+from collector.workers import channel
+from collector.workers.channel import MAX_QUEUED, Channel
+from tests.unit.listeners.conftest import until
+
+
+class End:
+    """One end, and what it has received."""
+
+    def __init__(self, connected):
+        self.received = []
+        self.descriptors = []
+        self.has_ended = False
+        self.was_relieved = False
+        self.channel = Channel(connected, self._receive, self._end, self._relieve)
+
+    def _receive(self, message, descriptor):
+        self.received.append(message)
+        if descriptor >= 0:
+            self.descriptors.append(descriptor)
+
+    def _end(self):
+        self.has_ended = True
+
+    def _relieve(self):
+        self.was_relieved = True
+
+
+@pytest.fixture
+async def ends():
+    """Return both ends of a channel."""
+    made = [End(one) for one in socket.socketpair()]
+    yield made
+    for end in made:
+        end.channel.close()
+        for descriptor in end.descriptors:
+            os.close(descriptor)
+
+
+def new_file(content):
+    descriptor = os.memfd_create("test")
+    os.write(descriptor, content)
+    return descriptor
+
+
+def is_open(descriptor):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
+
+
+async def test_messages_arrive_in_order_in_both_directions(ends):
+    """Whatever JSON can hold."""
+    one, other = ends
+    for number in range(100):
+        one.channel.send({"kind": "a", "number": number, "text": "é\n"})
+    other.channel.send({"kind": "b", "list": [None, 1.5, {}]})
+    await until(lambda: len(other.received) == 100 and one.received)
+    assert [message["number"] for message in other.received] == [*range(100)]
+    assert one.received == [{"kind": "b", "list": [None, 1.5, {}]}]
+
+
+async def test_a_descriptor_arrives_with_its_message(ends):
+    """It is another one for the same file, which is not inherited; the sender's is closed."""
+    one, other = ends
+    files = [new_file(b"%d" % number) for number in range(20)]
+    for number, file in enumerate(files):
+        one.channel.send({"number": number})
+        one.channel.send({"number": number, "with": "file"}, file)
+    await until(lambda: len(other.descriptors) == 20)
+    assert [os.pread(descriptor, 9, 0) for descriptor in other.descriptors] == [
+        b"%d" % number for number in range(20)
+    ]
+    assert not any(map(os.get_inheritable, other.descriptors))
+
+
+async def test_large_messages_arrive_whole(ends):
+    """Larger than what the kernel takes at once; a descriptor comes along with one of them."""
+    one, other = ends
+    text = "x" * 3_000_000
+    one.channel.send({"text": text})
+    one.channel.send({"text": text}, new_file(b"f"))
+    one.channel.send({"text": "last"})
+    await until(lambda: len(other.received) == 3)
+    assert [len(message["text"]) for message in other.received] == [3_000_000, 3_000_000, 4]
+    assert os.pread(other.descriptors[0], 9, 0) == b"f"
+
+
+async def test_who_does_not_read_holds_nobody_up(ends):
+    """The sender sees it and is told when it is over."""
+    one, other = ends
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(other.channel._socket)
+    while not one.channel.is_congested:
+        one.channel.send({"text": "x" * 1000})
+    sent = len(one.channel._outgoing)
+    assert sent == MAX_QUEUED + 1
+    assert not one.was_relieved
+    loop.add_reader(other.channel._socket, other.channel._read)
+    await until(lambda: one.was_relieved)
+    assert not one.channel.is_congested
+
+
+async def test_the_end_of_one_side_is_told_to_the_other_once(ends):
+    """What was sent before arrives; what is sent later goes nowhere, its descriptor is closed."""
+    one, other = ends
+    one.channel.send({"kind": "last"})
+    one.channel.close()
+    one.channel.close()
+    await until(lambda: other.has_ended)
+    assert other.received == [{"kind": "last"}]
+    assert not one.has_ended
+    assert other.channel.is_congested
+    file = new_file(b"")
+    other.channel.send({}, file)
+    assert not is_open(file)
+
+
+async def test_what_was_said_last_is_taken_when_one_side_is_gone(ends):
+    """Though nobody has had time to look."""
+    one, other = ends
+    other.channel.send({"kind": "last"})
+    other.channel.close()
+    one.channel.finish()
+    one.channel.finish()
+    assert one.received == [{"kind": "last"}]
+    assert one.channel.is_congested
+
+
+async def test_descriptors_that_were_not_sent_are_closed(ends):
+    one, other = ends
+    asyncio.get_running_loop().remove_reader(other.channel._socket)
+    files = []
+    while not one.channel.is_congested:
+        files.append(new_file(b""))
+        one.channel.send({"text": "x" * 5000}, files[-1])
+    one.channel.close()
+    assert not any(map(is_open, files))
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        struct.pack("=I?", channel.MAX_OCTETS + 1, False),
+        struct.pack("=I?", 2, True) + b"{}",
+        struct.pack("=I?", 3, False) + b"{x}",
+    ],
+)
+async def test_what_is_against_the_rules_ends_it(octets):
+    """Too long, without its descriptor, or no JSON."""
+    mine, theirs = socket.socketpair()
+    with mine:
+        end = End(theirs)
+        mine.sendall(octets)
+        await until(lambda: end.has_ended)
+        assert end.received == []
