@@ -1,9 +1,10 @@
 # cython: language_level=3, wraparound=False, cdivision=True
 r"""The inner loop of shapes, compiled: walk a message, write its event.
 
-A `Tree` knows messages by what they have in common. Its edges are octets that must stand in a message
-exactly so, each followed by a value whose octets are free within its kind. What a leaf holds is a
-`Program`: the octets of an event in order, constant ones and those that follow from a value.
+A `Tree` knows messages by what they have in common. Its edges are octets that must stand in a
+message exactly so, each followed by a value whose octets are free within its kind. What a leaf
+holds is a `Program`: the octets of an event in order, constant ones and those that follow from a
+value.
 
 Nothing here knows a vendor, a rule or a field. Whatever is not exactly as it was learned ends the
 walk with None, and the message is read the general way: that one decides, this one is quick.
@@ -108,30 +109,36 @@ cdef enum:
     C_MAX_SLOTS = 512
     C_NO_SLOT = 511  # has the flags of texts within a VALUE; nobody asks for them
     C_ENVELOPE = 4  # octets that the caller gives
+    C_MAX_TIMES = 4  # that a message is looked at, in search of its shape
+    C_SPARE_OCTETS = 1048576  # that may be looked at besides: short messages may be tried often
     C_MAX_DEPTH = 64  # of a VALUE
     C_MAX_DIGITS = 300  # before the decimal point: no such number is infinite
     C_MAX_ENTRIES = 16  # of a list
     C_MEMO_ENTRIES = 1024  # of an operation
+    C_MEMO_SPAN = 1024  # octets of what an operation takes whole: its names may be in the result
     C_MEMO_OCTETS = 192  # of a key
     C_MAX_RESULTS = 16384  # remembered of all operations
     C_MAX_PROGRAMS = 8  # for messages of the same outline
     C_MAX_ROOM = 1048576  # octets that are kept for the next event
 
 cdef octet[256] SPECIAL  # 1 where JSON wants an escape
+cdef octet[256] USUAL  # 1 for what may follow a backslash in the JSON of events
 cdef octet[256] SHORT  # the letter of the short escape, 0 where there is none
 cdef octet[256] MAY_BEGIN_HEADER  # 1 also where it may stand behind blanks and the like
 cdef int[12] DAYS
 cdef const char *HEX = b"0123456789abcdef"
+cdef const char *STAMP = b"0000-00-00T00:00:00"
 
 
 cdef void _prepare():
     cdef int c
     for c in range(256):
-        SPECIAL[c] = c < 0x20 or c == 0x22 or c == 0x5C
-        SHORT[c] = 0
+        SPECIAL[c] = c < 0x20 or c == c'"' or c == c'\\'
+        SHORT[c] = USUAL[c] = 0
         MAY_BEGIN_HEADER[c] = c in b"[<0123456789 \0\xef\xbb\xbf"
-    for c, letter in ((0x22, 0x22), (0x5C, 0x5C), (8, 0x62), (9, 0x74), (10, 0x6E), (12, 0x66), (13, 0x72)):
+    for c, letter in zip(b'"\\\b\t\n\f\r', b'"\\btnfr'):
         SHORT[c] = letter
+        USUAL[letter] = 1
     for c, days in enumerate((31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)):
         DAYS[c] = days
 
@@ -145,6 +152,7 @@ cdef class Edge:
     cdef const char *at
     cdef Py_ssize_t size
     cdef int kind
+    cdef bint is_field
     cdef dict constants  # value: Node; None where no value decides
     cdef Node otherwise
 
@@ -153,6 +161,7 @@ cdef class Edge:
         self.at = PyBytes_AS_STRING(literal)
         self.size = PyBytes_GET_SIZE(literal)
         self.kind = kind
+        self.is_field = kind == K_FIELD or kind == K_FIELD_AS_IS
 
 
 cdef class Node:
@@ -224,6 +233,7 @@ cdef class Operation:
     cdef tuple arguments
     cdef tuple depends
     cdef bytes identity
+    cdef bint takes_span
     cdef dict memo  # what the function has returned for the octets of the slots
 
     def __cinit__(
@@ -237,10 +247,13 @@ cdef class Operation:
     cdef int check(self, Py_ssize_t slots, Py_ssize_t operations) except -1:
         """See to it that what is taken is there; `operations` is how many come before."""
         cdef tuple argument
+        if list(self.depends) != sorted(self.depends):
+            raise ValueError("slots that are not in order")
         for slot in self.depends:
             _check_number(slot, slots)
         for argument in self.arguments:
             if argument[0] == A_SPAN:
+                self.takes_span = True
                 _, first, last = argument
                 _check_number(first, last + 1)
                 _check_number(last, slots)
@@ -276,6 +289,8 @@ cdef class Program:
         self.operations = tuple(operations)
         self.pieces = tuple(pieces)
         _check_number(len(kinds), C_MAX_SLOTS)
+        if None in self.operations or None in self.pieces:
+            raise ValueError("an operation or a piece is None")
         for number, operation in enumerate(self.operations):
             operation.check(len(kinds), number)
         for piece in self.pieces:
@@ -310,6 +325,8 @@ cdef class Tree:
     cdef dict memos  # of operations, by identity
     cdef const octet *text
     cdef Py_ssize_t end
+    cdef bint has_controls  # below the blank, anywhere in the message
+    cdef bint has_escapes  # or what else is not written as it is within a JSON string
     cdef Py_ssize_t[C_MAX_SLOTS] starts
     cdef Py_ssize_t[C_MAX_SLOTS] ends
     cdef octet[C_MAX_SLOTS] flags
@@ -407,7 +424,9 @@ cdef class Tree:
         bytes created not None,
         bytes peer,
     ):
-        """Return the events of frames one after the other, up to the first that is to be read the general way.
+        """Return the events of frames one after the other.
+
+        The first that is to be read the general way ends them.
 
         Args:
             frames: syslog messages.
@@ -453,6 +472,7 @@ cdef class Tree:
         self.is_busy = True
         self.text = <const octet *>PyBytes_AS_STRING(octets) + start
         self.end = PyBytes_GET_SIZE(octets) - start
+        self._look_over()
         try:
             return self._event(envelope)
         finally:
@@ -472,10 +492,23 @@ cdef class Tree:
 
     # The way through the tree.
 
+    cdef void _look_over(self) noexcept:
+        """Find out what is nowhere in the message, and so need not be looked for in each value."""
+        cdef const octet *text = self.text
+        cdef Py_ssize_t position
+        cdef octet c, controls = 0, escapes = 0
+        for position in range(self.end):  # without a way out, so that it becomes vector code
+            c = text[position]
+            controls |= c < 0x20
+            escapes |= (c == c'\\') | (c == c'"')
+        self.has_controls = controls
+        self.has_escapes = controls | escapes
+
     cdef Node _walk(self):
         cdef Node node = self.root, below
         cdef Edge edge
         cdef Py_ssize_t position = 0, after
+        cdef Py_ssize_t left = C_SPARE_OCTETS + C_MAX_TIMES * self.end  # octets to be looked at
         cdef int slot = 0
         while True:
             below = None
@@ -485,6 +518,9 @@ cdef class Tree:
                 if memcmp(self.text + position, edge.at, edge.size) != 0:
                     continue
                 after = self._scan(edge.kind, position + edge.size, slot)
+                left -= (self.end if after < 0 else after) - position
+                if left < 0:  # shapes so much alike are made to be tried in vain
+                    return None
                 if after < 0:
                     continue
                 if edge.constants is not None:
@@ -493,7 +529,7 @@ cdef class Tree:
                     below = edge.otherwise
                     if below is None:
                         continue
-                    if (edge.kind == K_FIELD or edge.kind == K_FIELD_AS_IS) and self._says_nothing(slot):
+                    if edge.is_field and self._says_nothing(slot):
                         below = None
                         continue
                 position = after
@@ -529,7 +565,7 @@ cdef class Tree:
                 end = -1
         elif kind == K_VALUE:
             end = self._scan_value(start)
-            self.flags[slot] = F_ESCAPES | F_CONTROL
+            self.flags[slot] = F_ESCAPES | F_CONTROL if self.has_controls else F_ESCAPES
         elif kind == K_END and start != self.end:
             end = -1
         self.starts[slot] = start
@@ -544,28 +580,29 @@ cdef class Tree:
         cdef const octet *escape
         while True:
             if end < position:
-                escape = <const octet *>memchr(text + position, 0x22, self.end - position)
+                escape = <const octet *>memchr(text + position, c'"', self.end - position)
                 if escape == NULL:
                     return -1
                 end = escape - text
-            escape = <const octet *>memchr(text + position, 0x5C, end - position)
+            escape = <const octet *>memchr(text + position, c'\\', end - position)
             if escape == NULL:
                 break
             self.flags[slot] |= F_ESCAPES
             position = escape - text + 1  # within the message: a quote stands somewhere behind it
             c = text[position]
-            if c == 0x2F:
+            if c == c'/':
                 self.flags[slot] |= F_UNUSUAL
-            elif c == 0x75:
+            elif c == c'u':
                 self.flags[slot] |= F_UNUSUAL
                 position = self._end_of_code(position)
                 if position < 0:
                     return -1
-            elif not (c == 0x22 or c == 0x5C or c == 0x6E or c == 0x74 or c == 0x72 or c == 0x62 or c == 0x66):
+            elif not USUAL[c]:
                 return -1
             position += 1
-        for position in range(start, end):  # without a way out, so that it becomes vector code
-            found |= text[position] < 0x20
+        if self.has_controls:
+            for position in range(start, end):  # becomes vector code
+                found |= text[position] < 0x20
         return -1 if found else end
 
     cdef Py_ssize_t _end_of_code(self, Py_ssize_t position) noexcept:
@@ -573,7 +610,7 @@ cdef class Tree:
         cdef int unit = self._unit(position)
         if 0xD800 <= unit <= 0xDBFF:
             position += 6
-            if position >= self.end or self.text[position - 1] != 0x5C:
+            if position >= self.end or self.text[position - 1] != c'\\':
                 return -1
             unit = self._unit(position)
             if not 0xDC00 <= unit <= 0xDFFF:
@@ -587,15 +624,15 @@ cdef class Tree:
         cdef int unit = 0
         cdef octet c
         cdef Py_ssize_t digit
-        if self.end - position < 5 or self.text[position] != 0x75:
+        if self.end - position < 5 or self.text[position] != c'u':
             return -1
         for digit in range(position + 1, position + 5):
             c = self.text[digit]
             unit *= 16
-            if 0x30 <= c <= 0x39:
-                unit += c - 0x30
-            elif 0x61 <= (c | 0x20) <= 0x66:
-                unit += (c | 0x20) - 0x57
+            if c'0' <= c <= c'9':
+                unit += c - c'0'
+            elif c'a' <= (c | 0x20) <= c'f':
+                unit += (c | 0x20) - (c'a' - 10)
             else:
                 return -1
         return unit
@@ -608,31 +645,35 @@ cdef class Tree:
         cdef const octet *blank
         cdef octet c, found = 0, refused = 0, control = 0
         while True:
-            equals = <const octet *>memchr(text + position, 0x3D, self.end - position)
+            equals = <const octet *>memchr(text + position, c'=', self.end - position)
             if equals == NULL:
                 break
             before = equals - text - 1
-            while before >= start and text[before] == 0x5C:
+            while before >= start and text[before] == c'\\':
                 before -= 1
             if (equals - text - 1 - before) & 1:  # escaped
                 position = equals - text + 1
                 continue
-            blank = <const octet *>memrchr(text + start, 0x20, equals - text - start)
+            blank = <const octet *>memrchr(text + start, c' ', equals - text - start)
             if blank == NULL:
                 return -1
             end = blank - text
             break
-        for position in range(start, end):
+        if end > start and text[end - 1] == c' ':
+            return -1
+        if not self.has_escapes:
+            return end
+        for position in range(start, end):  # becomes vector code
             c = text[position]
-            found |= (c == 0x5C) | (c == 0x22)
+            found |= (c == c'\\') | (c == c'"')
             control |= c < 0x20
-            refused |= (c == 0x09) | (c == 0)  # a blank to CEF; and what is left out
-        if refused or (end > start and text[end - 1] == 0x20):
+            refused |= (c == c'\t') | (c == 0)  # a blank to CEF; and what is left out
+        if refused:
             return -1
         if found:
             self.flags[slot] = F_ESCAPES
         if control:
-            if end == self.end and (text[end - 1] == 0x0A or text[end - 1] == 0x0D):
+            if end == self.end and (text[end - 1] == c'\n' or text[end - 1] == c'\r'):
                 return -1  # a line end behind the message
             self.flags[slot] = F_ESCAPES | F_CONTROL
         return end
@@ -642,7 +683,7 @@ cdef class Tree:
         cdef octet c, found = 0, control = 0
         for position in range(start, self.end):
             c = self.text[position]
-            found |= (c == 0x5C) | (c == 0x22)
+            found |= (c == c'\\') | (c == c'"')
             control |= c < 0x20
         self.flags[slot] = F_ESCAPES | F_CONTROL if control else F_ESCAPES if found else F_PLAIN
         return self.end if self.end > start else -1
@@ -651,22 +692,22 @@ cdef class Tree:
         """Say whether a CEF value stands for none."""
         cdef Py_ssize_t size = self.ends[slot] - self.starts[slot]
         cdef const octet *at = self.text + self.starts[slot]
-        return size == 0 or (size == 1 and at[0] == 0x2D) or (size == 4 and memcmp(at, b"None", 4) == 0)
+        if size == 4:
+            return memcmp(at, b"None", 4) == 0
+        return size == 0 or (size == 1 and at[0] == c'-')
 
     cdef Py_ssize_t _scan_integer(self, Py_ssize_t start) noexcept:
         cdef Py_ssize_t position = start, first
-        if position < self.end and self.text[position] == 0x2D:
+        if position < self.end and self.text[position] == c'-':
             position += 1
         first = position
-        while position < self.end and 0x30 <= self.text[position] <= 0x39:
+        while position < self.end and c'0' <= self.text[position] <= c'9':
             position += 1
         if position == first or position - first > 18:
             return -1
-        if self.text[first] == 0x30 and (position - first > 1 or first > start):
+        if self.text[first] == c'0' and (position - first > 1 or first > start):
             return -1
-        if position < self.end and (
-            self.text[position] == 0x2E or self.text[position] == 0x65 or self.text[position] == 0x45
-        ):
+        if position < self.end and memchr(b".eE", self.text[position], 3) != NULL:
             return -1
         return position
 
@@ -688,15 +729,15 @@ cdef class Tree:
                     depth -= 1
                     wants_value = False
                 else:
-                    if depth and closing[depth - 1] == 0x7D:
+                    if depth and closing[depth - 1] == c'}':
                         position = self._skip_key(position)
                         if position < 0:
                             return -1
                         c = self.text[position]
-                    if c == 0x7B or c == 0x5B:
+                    if c == c'{' or c == c'[':
                         if depth == C_MAX_DEPTH:
                             return -1
-                        closing[depth] = c + 2
+                        closing[depth] = c + 2  # ASCII has them so: `[` and `]`, `{` and `}`
                         depth += 1
                         position += 1
                         may_close = True
@@ -705,7 +746,7 @@ cdef class Tree:
                     if position < 0:
                         return -1
                     wants_value = False
-            elif c == 0x2C:
+            elif c == c',':
                 position += 1
                 wants_value = True
             elif c == closing[depth - 1]:
@@ -721,20 +762,20 @@ cdef class Tree:
         cdef octet c
         while position < self.end:
             c = self.text[position]
-            if not (c == 0x20 or c == 0x0A or c == 0x0D or c == 0x09):
+            if not (c == c' ' or c == c'\n' or c == c'\r' or c == c'\t'):
                 break
             position += 1
         return position
 
     cdef Py_ssize_t _skip_key(self, Py_ssize_t position) noexcept:
         """Return where the value of a member begins, with an octet to look at; -1 if none does."""
-        if self.text[position] != 0x22:
+        if self.text[position] != c'"':
             return -1
         position = self._scan_text(position + 1, C_NO_SLOT)
         if position < 0:
             return -1
         position = self._skip_blanks(position + 1)
-        if position >= self.end or self.text[position] != 0x3A:
+        if position >= self.end or self.text[position] != c':':
             return -1
         position = self._skip_blanks(position + 1)
         return position if position < self.end else -1
@@ -742,39 +783,38 @@ cdef class Tree:
     cdef Py_ssize_t _skip_scalar(self, Py_ssize_t position) noexcept:
         cdef octet c = self.text[position]
         cdef Py_ssize_t left = self.end - position
-        if c == 0x22:
+        if c == c'"':
             position = self._scan_text(position + 1, C_NO_SLOT)
             return position + 1 if position >= 0 else -1
-        if left >= 4 and (
-            memcmp(self.text + position, b"true", 4) == 0 or memcmp(self.text + position, b"null", 4) == 0
-        ):
+        cdef const octet *at = self.text + position
+        if left >= 4 and (memcmp(at, b"true", 4) == 0 or memcmp(at, b"null", 4) == 0):
             return position + 4
-        if left >= 5 and memcmp(self.text + position, b"false", 5) == 0:
+        if left >= 5 and memcmp(at, b"false", 5) == 0:
             return position + 5
         return self._skip_number(position)
 
     cdef Py_ssize_t _skip_number(self, Py_ssize_t position) noexcept:
         """Return the end of a number that is small enough to be read."""
         cdef Py_ssize_t first
-        if self.text[position] == 0x2D:
+        if self.text[position] == c'-':
             position += 1
         first = position
         position = self._skip_digits(position)
-        if position == first or (self.text[first] == 0x30 and position > first + 1):
+        if position == first or (self.text[first] == c'0' and position > first + 1):
             return -1
         if position - first > C_MAX_DIGITS:
             return -1
-        if position < self.end and self.text[position] == 0x2E:
+        if position < self.end and self.text[position] == c'.':
             first = position + 1
             position = self._skip_digits(first)
             if position == first:
                 return -1
-        if position < self.end and (self.text[position] == 0x65 or self.text[position] == 0x45):
+        if position < self.end and (self.text[position] == c'e' or self.text[position] == c'E'):
             return -1  # rare, and may be infinite: orjson decides
         return position
 
     cdef Py_ssize_t _skip_digits(self, Py_ssize_t position) noexcept:
-        while position < self.end and 0x30 <= self.text[position] <= 0x39:
+        while position < self.end and c'0' <= self.text[position] <= c'9':
             position += 1
         return position
 
@@ -800,13 +840,15 @@ cdef class Tree:
                 return self.load(b'"%b"' % self._octets(slot))
             return PyUnicode_DecodeUTF8(at, size, NULL)
         if kind == K_BOOLEAN:
-            return at[0] == 0x74
+            return at[0] == c't'
         return self.load(self._octets(slot))
 
     cdef object _key(self, Operation operation):
         """Return what decides the result of an operation; None if it is long."""
         cdef Py_ssize_t size = 0
         cdef int slot
+        if operation.takes_span and self._extent(operation.depends) > C_MEMO_SPAN:
+            return None
         if len(operation.depends) == 1:
             slot = <int>operation.depends[0]
             if self.ends[slot] - self.starts[slot] > C_MEMO_OCTETS:
@@ -819,6 +861,12 @@ cdef class Tree:
                 return None
             key.append(self._octets(slot))
         return tuple(key)
+
+    cdef Py_ssize_t _extent(self, tuple slots) except -1:
+        """Return how many octets stand from the beginning of the first to the end of the last."""
+        if not slots:
+            return 0
+        return self.ends[<int>slots[len(slots) - 1]] - self.starts[<int>slots[0]]
 
     cdef tuple _compute(self, Program program, Operation operation, list results):
         """Return what an operation makes of the message; None where it is of another shape."""
@@ -992,7 +1040,7 @@ cdef class Tree:
         out = <octet *>self.out + self.used
         for position in range(size):
             c = at[position]
-            out[0] = 0x5C
+            out[0] = c'\\'
             out += SPECIAL[c]
             out[0] = c
             out += 1
@@ -1000,12 +1048,12 @@ cdef class Tree:
         return 0
 
     cdef bint _put_flag(self, const octet *at, Py_ssize_t size) except -1:
-        if (size == 1 and at[0] == 0x31) or (
+        if (size == 1 and at[0] == c'1') or (
             size == 4 and (memcmp(at, b"true", 4) == 0 or memcmp(at, b"True", 4) == 0)
         ):
             self._put(b"true", 4)
             return True
-        if (size == 1 and at[0] == 0x30) or (
+        if (size == 1 and at[0] == c'0') or (
             size == 5 and (memcmp(at, b"false", 5) == 0 or memcmp(at, b"False", 5) == 0)
         ):
             self._put(b"false", 5)
@@ -1027,6 +1075,7 @@ cdef class Tree:
         """Write the texts of slots as a list; sorted by code points, as their octets are."""
         cdef int[C_MAX_ENTRIES] order
         cdef int count = 0, slot, at, compared
+        cdef Py_ssize_t size
         for slot in slots:
             if self.flags[slot]:
                 return False
@@ -1048,7 +1097,8 @@ cdef class Tree:
         for at in range(count):
             slot = order[at]
             self._put(b',"', 2) if at else self._put(b'"', 1)
-            self._put(<const char *>self.text + self.starts[slot], self.ends[slot] - self.starts[slot])
+            size = self.ends[slot] - self.starts[slot]
+            self._put(<const char *>self.text + self.starts[slot], size)
             self._put(b'"', 1)
         self._put(b"]", 1)
         return True
@@ -1063,7 +1113,9 @@ cdef class Tree:
             return (size > other_size) - (size < other_size)
         return found
 
-    cdef int _put_unescaped(self, const octet *at, Py_ssize_t size, bint without_quotes=False) except -1:
+    cdef int _put_unescaped(
+        self, const octet *at, Py_ssize_t size, bint without_quotes=False
+    ) except -1:
         r"""Write a CEF value without its escapes: `\\`, `\=`, `\|`, `\n` and `\r`."""
         cdef Py_ssize_t position = 0
         cdef octet c
@@ -1071,17 +1123,17 @@ cdef class Tree:
         while position < size:
             c = at[position]
             position += 1
-            if c == 0x5C and position < size:
-                if at[position] == 0x5C or at[position] == 0x3D or at[position] == 0x7C:
+            if c == c'\\' and position < size:
+                if at[position] == c'\\' or at[position] == c'=' or at[position] == c'|':
                     c = at[position]
                     position += 1
-                elif at[position] == 0x6E:
-                    c = 0x0A
+                elif at[position] == c'n':
+                    c = c'\n'
                     position += 1
-                elif at[position] == 0x72:
-                    c = 0x0D
+                elif at[position] == c'r':
+                    c = c'\r'
                     position += 1
-            if not (without_quotes and c == 0x22):
+            if not (without_quotes and c == c'"'):
                 self._put_octet(c)
         return 0
 
@@ -1092,7 +1144,7 @@ cdef class Tree:
             out[0] = c
             self.used += 1
         elif SHORT[c]:
-            out[0] = 0x5C
+            out[0] = c'\\'
             out[1] = SHORT[c]
             self.used += 2
         else:
@@ -1106,15 +1158,18 @@ cdef class Tree:
         cdef long long milliseconds = 0, days
         cdef Py_ssize_t position
         for position in range(size):
-            milliseconds = 10 * milliseconds + (at[position] - 0x30)
+            milliseconds = 10 * milliseconds + (at[position] - c'0')
         if milliseconds > 253402300799999:
             return False
-        # Days to year, month and day: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms".
+        # Days to year, month and day as in Howard Hinnant, "chrono-Compatible Low-Level Date
+        # Algorithms": years begin in March, eras have 400 of them.
         days = milliseconds // 86_400_000 + 719_468
         milliseconds = milliseconds % 86_400_000
         cdef long long era = days // 146_097
         cdef long long of_era = days - era * 146_097
-        cdef long long year = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
+        cdef long long year = (
+            of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096
+        ) // 365
         cdef long long of_year = of_era - (365 * year + year // 4 - year // 100)
         cdef long long month = (5 * of_year + 2) // 153
         cdef long long day = of_year - (153 * month + 2) // 5 + 1
@@ -1142,10 +1197,10 @@ cdef class Tree:
         self.used += 29
 
     cdef bint _put_date(self, const octet *at, Py_ssize_t size) except -1:
-        """Write a date in UTC of the usual form: `2026-01-02T03:04:05.678Z`; others are not known."""
+        """Write a date in UTC of the usual form: `2026-01-02T03:04:05.678Z`; no other is known."""
         cdef int year, month, day, hour, minute, second, fraction = 0, digits = 0
         cdef Py_ssize_t position = 19
-        if size < 20 or at[4] != 0x2D or at[7] != 0x2D or at[10] != 0x54 or at[13] != 0x3A or at[16] != 0x3A:
+        if size < 20 or not _has_form(at, STAMP):
             return False
         year = _number(at, 4)
         month = _number(at + 5, 2)
@@ -1155,12 +1210,12 @@ cdef class Tree:
         second = _number(at + 17, 2)
         if year < 1 or not 1 <= month <= 12 or not 1 <= day <= _days(year, month):
             return False
-        if not (0 <= hour <= 23 and 0 <= minute <= 59 and 0 <= second <= 59):
+        if hour > 23 or minute > 59 or second > 59:
             return False
-        if at[position] == 0x2E:
+        if at[position] == c'.':
             position += 1
-            while position < size and digits < 6 and 0x30 <= at[position] <= 0x39:
-                fraction = 10 * fraction + (at[position] - 0x30)
+            while position < size and digits < 6 and c'0' <= at[position] <= c'9':
+                fraction = 10 * fraction + (at[position] - c'0')
                 digits += 1
                 position += 1
             if digits != 3 and digits != 6:
@@ -1168,7 +1223,7 @@ cdef class Tree:
             if digits == 3:
                 fraction *= 1000
         if not (
-            (size - position == 1 and at[position] == 0x5A)
+            (size - position == 1 and at[position] == c'Z')
             or (size - position == 6 and memcmp(at + position, b"+00:00", 6) == 0)
         ):
             return False
@@ -1180,17 +1235,28 @@ cdef class Tree:
 cdef void _digits(char *out, int count, int number) noexcept:
     while count:
         count -= 1
-        out[count] = 0x30 + number % 10
+        out[count] = c'0' + number % 10
         number //= 10
 
 
+cdef bint _has_form(const octet *at, const char *form) noexcept:
+    """Say whether octets are as in a form, in which zeros stand for any digits."""
+    while form[0]:
+        if form[0] == c'0':
+            if not c'0' <= at[0] <= c'9':
+                return False
+        elif at[0] != <octet>form[0]:
+            return False
+        form += 1
+        at += 1
+    return True
+
+
 cdef int _number(const octet *at, int count) noexcept:
-    """Return the number of so many digits; negative if they are none."""
+    """Return the number of so many digits."""
     cdef int found = 0, position
     for position in range(count):
-        if not 0x30 <= at[position] <= 0x39:
-            return -1
-        found = 10 * found + (at[position] - 0x30)
+        found = 10 * found + (at[position] - c'0')
     return found
 
 
@@ -1206,15 +1272,15 @@ cdef bint _is_ipv4(const octet *at, Py_ssize_t size) noexcept:
     cdef int part, number
     for part in range(4):
         if part:
-            if position >= size or at[position] != 0x2E:
+            if position >= size or at[position] != c'.':
                 return False
             position += 1
         first = position
         number = 0
-        while position < size and position - first < 4 and 0x30 <= at[position] <= 0x39:
-            number = 10 * number + (at[position] - 0x30)
+        while position < size and position - first < 4 and c'0' <= at[position] <= c'9':
+            number = 10 * number + (at[position] - c'0')
             position += 1
-        if position == first or number > 255 or (at[first] == 0x30 and position - first > 1):
+        if position == first or number > 255 or (at[first] == c'0' and position - first > 1):
             return False
     return position == size
 
@@ -1222,10 +1288,10 @@ cdef bint _is_ipv4(const octet *at, Py_ssize_t size) noexcept:
 cdef bint _is_whole(const octet *at, Py_ssize_t size) noexcept:
     """Say whether octets are a number of digits without a zero before them."""
     cdef Py_ssize_t position
-    if size == 0 or (at[0] == 0x30 and size > 1):
+    if size == 0 or (at[0] == c'0' and size > 1):
         return False
     for position in range(size):
-        if not 0x30 <= at[position] <= 0x39:
+        if not c'0' <= at[position] <= c'9':
             return False
     return True
 
@@ -1248,7 +1314,7 @@ cdef bint _is_utf8(bytes octets) except -1:
 cdef bytes _quoted_hex(const octet *number):
     cdef char[34] written
     cdef int position
-    written[0] = written[33] = 0x22
+    written[0] = written[33] = c'"'
     for position in range(16):
         written[2 * position + 1] = HEX[number[position] >> 4]
         written[2 * position + 2] = HEX[number[position] & 15]
@@ -1282,19 +1348,19 @@ cdef Py_ssize_t _after_tail(bytes frame, bytes tail) noexcept:
     cdef const octet *text = <const octet *>PyBytes_AS_STRING(frame)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(frame), position = 1
     cdef int pri, word
-    if size < 8 or text[0] != 0x3C:
+    if size < 8 or text[0] != c'<':
         return -1
-    while position < 5 and 0x30 <= text[position] <= 0x39:
+    while position < 5 and c'0' <= text[position] <= c'9':
         position += 1
     pri = _number(text + 1, position - 1)
-    if position == 1 or position == 5 or pri > 191 or (text[1] == 0x30 and position > 2):
+    if position == 1 or position == 5 or pri > 191 or (text[1] == c'0' and position > 2):
         return -1
     if size - position < 4 or memcmp(text + position, b">1 ", 3) != 0:
         return -1
     position = _after_stamp(text, position + 3, size)
     for word in range(4):
         position = _after_word(text, position, size)
-    if position < 0 or position >= size or text[position] != 0x20:
+    if position < 0 or position >= size or text[position] != c' ':
         return -1
     position += 1
     if size - position < PyBytes_GET_SIZE(tail):
@@ -1308,7 +1374,7 @@ cdef Py_ssize_t _after_tail(bytes frame, bytes tail) noexcept:
 cdef Py_ssize_t _after_word(const octet *text, Py_ssize_t start, Py_ssize_t size) noexcept:
     """Return the end of the word behind the blank that stands at a position; -1 if none does."""
     cdef Py_ssize_t position
-    if start < 0 or start >= size or text[start] != 0x20:
+    if start < 0 or start >= size or text[start] != c' ':
         return -1
     start += 1
     position = start
@@ -1320,27 +1386,22 @@ cdef Py_ssize_t _after_word(const octet *text, Py_ssize_t start, Py_ssize_t size
 cdef Py_ssize_t _after_stamp(const octet *text, Py_ssize_t start, Py_ssize_t size) noexcept:
     """Return the end of a timestamp as RFC 5424 section 6.2.3 writes it; -1 for any other."""
     cdef Py_ssize_t position = start + 19, first
-    if start < size and text[start] == 0x2D:
+    if start < size and text[start] == c'-':
         return start + 1
     if size - start < 20:
         return -1
-    if (
-        _number(text + start, 4) < 0 or text[start + 4] != 0x2D or _number(text + start + 5, 2) < 0
-        or text[start + 7] != 0x2D or _number(text + start + 8, 2) < 0 or text[start + 10] != 0x54
-        or _number(text + start + 11, 2) < 0 or text[start + 13] != 0x3A or _number(text + start + 14, 2) < 0
-        or text[start + 16] != 0x3A or _number(text + start + 17, 2) < 0
-    ):
+    if not _has_form(text + start, STAMP):
         return -1
-    if text[position] == 0x2E:
+    if text[position] == c'.':
         first = position + 1
         position = first
-        while position < size and position - first < 9 and 0x30 <= text[position] <= 0x39:
+        while position < size and position - first < 9 and c'0' <= text[position] <= c'9':
             position += 1
         if position == first:
             return -1
-    if position < size and text[position] == 0x5A:
+    if position < size and text[position] == c'Z':
         return position + 1
-    if size - position >= 6 and (text[position] == 0x2B or text[position] == 0x2D):
-        if _number(text + position + 1, 2) >= 0 and text[position + 3] == 0x3A and _number(text + position + 4, 2) >= 0:
+    if size - position >= 6 and (text[position] == c'+' or text[position] == c'-'):
+        if _has_form(text + position + 1, b"00:00"):
             return position + 6
     return -1
