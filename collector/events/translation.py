@@ -392,11 +392,11 @@ class _Writer:
         if isinstance(field, Leaf):
             self._value(kernel.LEAF, field.operation, field.index)
         elif isinstance(field, Copy):
-            quote = b'"' if field.quoted else b""
-            self._literal += quote
+            before, behind = field.around
+            self._literal += before
             way = getattr(kernel, field.way)
             self._value(way, field.slot, 0, field.convert, field.slots)
-            self._literal += quote
+            self._literal += behind
         else:
             self._literal += b'"'
             for slot, step in enumerate(self._outline.steps):

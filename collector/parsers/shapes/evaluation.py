@@ -47,6 +47,9 @@ _WAYS: Final[Mapping[Kind | None, str]] = {
 }
 """How the kernel writes the inside of a text, where it is not JSON already."""
 
+_QUOTES: Final = b'"', b'"'
+_BRACKETS: Final = b'["', b'"]'
+
 _LISTS: Final = (collected, distinct)
 _MAX_ENTRIES: Final = 16  # of a list that the kernel writes by itself
 
@@ -65,14 +68,14 @@ class Copy:
     Attributes:
         slot: which.
         way: how, by the kernel's name of it.
-        quoted: whether quotes are to stand around what it writes.
+        around: what is to stand before and behind what it writes.
         convert: writes the value where the quick way does not know it.
         slots: which, where it writes a list of several.
     """
 
     slot: int
     way: str
-    quoted: bool = False
+    around: tuple[bytes, bytes] = (b"", b"")
     convert: Callable[[Any], bytes | None] | None = None
     slots: tuple[int, ...] = ()
 
@@ -555,7 +558,7 @@ def _keyword(source: Source) -> _Made:
     kind = source.kind
     way = _WAYS.get(kind, "QUOTED")
     text = source if kind in _TEXTS else source.then(keyword.function)
-    return _Made(Copy(source.slots[0], way, quoted=True), text)
+    return _Made(Copy(source.slots[0], way, _QUOTES), text)
 
 
 def _list(rule: Rule, sources: Sequence[Source]) -> _Made | None:
@@ -573,6 +576,8 @@ def _list(rule: Rule, sources: Sequence[Source]) -> _Made | None:
     slots = tuple(source.slots[0] for source in entries)
     function = rule.convert.function
     listed = Source(function(*(source.value for source in entries)), slots, entries=tuple(entries))
+    if len(entries) == 1:
+        return _Made(Copy(slots[0], _WAYS.get(entries[0].kind, "QUOTED"), _BRACKETS), listed)
     write = _writer(lambda values: function(*values))
     return _Made(Copy(0, rule.convert.way, convert=write, slots=slots), listed)
 

@@ -103,6 +103,7 @@ cdef enum:
     F_ESCAPES = 1  # some are not written as they are within a JSON string
     F_UNUSUAL = 2  # escapes that are written in another way than JSON is written here
     F_CONTROL = 4  # not quotes and backslashes alone
+    F_ANY = 255  # of what hinders: there is always something
 
 MAX_SLOTS = 512
 cdef enum:
@@ -181,6 +182,7 @@ cdef class Piece:
     cdef int way
     cdef int index
     cdef int leaf
+    cdef octet hindrance  # what of a slot keeps it from being copied as it is
     cdef object convert  # what writes the value where the quick way does not know it
     cdef tuple slots  # of a list
 
@@ -201,6 +203,12 @@ cdef class Piece:
         self.leaf = leaf
         self.convert = convert
         self.slots = slots
+        if way == W_QUOTED or way == W_BARE:
+            self.hindrance = F_UNUSUAL
+        elif way == W_RAW or way == W_UNESCAPED:
+            self.hindrance = F_ESCAPES | F_UNUSUAL | F_CONTROL
+        else:
+            self.hindrance = F_ANY
 
     cdef int check(self, Py_ssize_t slots, Py_ssize_t operations) except -1:
         """See to it that what is written is there, but for leaves: each result has its own."""
@@ -913,6 +921,7 @@ cdef class Tree:
         cdef Piece piece
         cdef list results = []
         cdef tuple found
+        cdef int slot
         for operation in program.operations:
             found = self._compute(program, operation, results)
             if found is None:
@@ -921,9 +930,12 @@ cdef class Tree:
         self.used = 0
         for piece in program.pieces:
             self._put(piece.at, piece.size)
-            if piece.way == W_CONSTANT:
+            slot = piece.index
+            if piece.hindrance != F_ANY and not self.flags[slot] & piece.hindrance:
+                self._put(<const char *>self.text + self.starts[slot], self.ends[slot] - self.starts[slot])
+            elif piece.way == W_CONSTANT:
                 continue
-            if piece.way == W_LEAF:
+            elif piece.way == W_LEAF:
                 self._put_bytes((<tuple>results[piece.index])[piece.leaf])
             elif piece.way == W_ENVELOPE:
                 if envelope[piece.index] is None:
@@ -940,23 +952,18 @@ cdef class Tree:
         return written
 
     cdef bint _write_slot(self, Piece piece) except -1:
-        """Write a value the quick way; say whether that was possible."""
+        """Write a value that is not copied as it is; say whether that was possible."""
         cdef int slot = piece.index
         cdef const octet *at = self.text + self.starts[slot]
         cdef Py_ssize_t size = self.ends[slot] - self.starts[slot]
         cdef int way = piece.way
         if way == W_QUOTED or way == W_BARE:
-            if self.flags[slot] & F_UNUSUAL:
-                return self._put_normalised(slot)
-            self._put(<const char *>at, size)
+            return self._put_normalised(slot)
+        if way == W_RAW:
+            self._put_escaped(at, size, self.flags[slot] & F_CONTROL)
             return True
-        if way == W_RAW or way == W_UNESCAPED:
-            if not self.flags[slot]:
-                self._put(<const char *>at, size)
-            elif way == W_RAW:
-                self._put_escaped(at, size, self.flags[slot] & F_CONTROL)
-            else:
-                self._put_unescaped(at, size)
+        if way == W_UNESCAPED:
+            self._put_unescaped(at, size)
             return True
         if way == W_WHOLE:
             if size > 18 or not _is_whole(at, size):
@@ -1009,7 +1016,7 @@ cdef class Tree:
         self.room = room
         return 0
 
-    cdef int _put(self, const char *at, Py_ssize_t size) except -1:
+    cdef inline int _put(self, const char *at, Py_ssize_t size) except -1:
         if self.room - self.used < size:
             self._ask(size)
         memcpy(self.out + self.used, at, size)
