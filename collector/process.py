@@ -9,11 +9,13 @@ import signal
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+import structlog
 import uvloop
 
 from collector import __version__, logs, memory
 from collector.listeners.opening import OwnSockets
 from collector.loading import Loaded
+from collector.parsers.shapes import compiled
 from collector.single import SingleDaemon
 from collector.systemd import InheritedSockets, Notifier, inherited_sockets
 from collector.workers.accepting import DealtSockets
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     AnyDaemon = Daemon[Any]
 
 PROGRESS_SECONDS = 0.5
+
+log = structlog.get_logger(__name__)
 
 
 def run(course: Coroutine[Any, Any, int]) -> int:
@@ -66,6 +70,8 @@ async def serve(
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
     await daemon.start()
     logs.audit("start", logs.user(), version=__version__, config_sha256=loaded.sha256)
+    if not compiled.IS_THERE:
+        log.warning("compiled kernel not in use: each event costs several times as much")
     started(daemon)
     reloading = asyncio.create_task(_reload_at(hangup, daemon), name="reload")
     notifier.ready()

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -21,8 +20,9 @@ from collector.identity import ID_OCTETS
 from collector.parsers import cef, repairs
 from collector.parsers.base import ParseError
 from collector.parsers.shapes.compiled import IS_THERE
-from collector.parsers.shapes.evaluation import Constant, Copy, Leaf, evaluate, leaves
-from collector.parsers.shapes.outline import Argument, Kind, UnfitError
+from collector.parsers.shapes.evaluation import Constant, evaluate, leaves
+from collector.parsers.shapes.outline import Kind, UnfitError
+from collector.parsers.shapes.programs import layout_of, program_of
 
 if IS_THERE:
     from collector.parsers.shapes import kernel
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from collector.events.envelope import Finish
     from collector.parsers import Event, Parser, Profile, Vendor
-    from collector.parsers.shapes.evaluation import Evaluated, Field, Operation, Path
+    from collector.parsers.shapes.evaluation import Evaluated
     from collector.parsers.shapes.kernel import Tree
     from collector.parsers.shapes.outline import Outline, Step
 
@@ -57,7 +57,6 @@ MAX_TAIL: Final = 16 * 1024
 """Octets of structured data that are compared; behind any header they are read as a whole."""
 
 _WORDS_OF_HEADER: Final = 6  # before the structured data
-_IDENTITY_OCTETS: Final = 16
 
 _NOTED: Final = datetime(2026, 1, 2, 3, 4, 5, 678_901, UTC)
 _RECEIPT: Final = Receipt(_NOTED, "2026-01-02T03:04:05.678901Z", UTC, "192.0.2.1")
@@ -248,32 +247,24 @@ class Translator:
         if self._vendor.outline is None:
             raise UnfitError("messages without shapes")
         try:
-            outline = self._vendor.outline(text)
-            event = self._parse(text)
+            outline, event = self._vendor.outline(text), self._parse(text)
         except (ParseError, ValueError) as error:
             raise UnfitError("a message that cannot be parsed as it is") from error
         evaluated = evaluate(self._vendor.table, self._profile, outline, self._vendor.families)
         if not {path for path, _ in leaves(event)} == evaluated.fields.keys():
             raise UnfitError("other fields than the event has")
         layout = self._layout(event, evaluated)
-        placed = {value.path for _, value in leaves(layout) if isinstance(value, _Place)}
-        replaced = evaluated.checks.keys() - placed
-        operations = [*evaluated.operations, *(evaluated.checks[path] for path in replaced)]
-        program = kernel.Program(
-            [int(step.kind) for step in outline.steps],
-            _operations(operations, outline.steps),
-            _Writer(outline).pieces(layout, evaluated.fields),
-        )
+        program = program_of(outline, evaluated, layout, _ADDED)
         return _Shape(outline, evaluated.fixed, program)
 
     def _layout(self, event: Event, evaluated: Evaluated) -> dict[str, Any]:
-        """Return the finished event with `_Place` for each value that is not always the same."""
+        """Return the finished event with a `Place` for each value that is not always the same."""
         tags = evaluated.fields.get(("tags",))
         if tags is not None and not isinstance(tags, Constant):
             raise UnfitError("tags that differ")
         if any(map(repairs.name_of, event.get("tags", ()))):
             raise UnfitError("read with repairs")
-        layout = _emptied(event, evaluated.fields, ())
+        layout = layout_of(event, evaluated.fields)
         self._finish(layout, _ARRIVAL)
         return layout
 
@@ -284,135 +275,6 @@ def _parts_of(finish: Finish) -> set[int]:
     finish(event, _ARRIVAL)
     log = event.get("log", {})
     return {part for part, name in _OPTIONAL.items() if name in log}
-
-
-def _operations(operations: Sequence[Operation], steps: Sequence[Step]) -> list[kernel.Operation]:
-    """Return operations as the kernel has them."""
-    identities: list[bytes] = []
-    for operation in operations:
-        identities.append(_identity(operation, operations, identities, steps))
-    return [
-        kernel.Operation(
-            operation.function,
-            [tuple(map(int, argument)) for argument in operation.arguments],
-            operation.slots,
-            identity,
-        )
-        for operation, identity in zip(operations, identities, strict=True)
-    ]
-
-
-def _identity(
-    operation: Operation,
-    operations: Sequence[Operation],
-    identities: Sequence[bytes],
-    steps: Sequence[Step],
-) -> bytes:
-    """Return what the result of an operation follows from besides the octets of its slots.
-
-    That is the function, and what the octets mean to it: of what kind they are, which argument is
-    made of which of them, and what stands between them.
-
-    Args:
-        operation: the operation.
-        operations: it and those whose results it takes.
-        identities: of these.
-        steps: of the outline.
-    """
-    place = {slot: number for number, slot in enumerate(operation.slots)}
-    arguments: list[Any] = []
-    for way, *where in operation.arguments:
-        if way == Argument.RESULT:
-            taken = [place[slot] for slot in operations[where[0]].slots]
-            arguments.append((identities[where[0]], taken))
-        else:
-            # Of a span, the octets up to its end, but not those before its beginning.
-            slots = [*where] if way == Argument.SLOT else range(where[0] + 1, where[1] + 1)
-            between = [steps[slot].literal for slot in slots] if way == Argument.SPAN else []
-            arguments.append((between, [(int(steps[s].kind), place.get(s)) for s in slots]))
-    described = repr((operation.function, arguments)).encode()
-    return blake2b(described, digest_size=_IDENTITY_OCTETS).digest()
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Stands for a value of an event."""
-
-    path: Path
-
-
-def _emptied(event: Event, fields: dict[Path, Field], above: Path) -> dict[str, Any]:
-    emptied: dict[str, Any] = {}
-    for name, value in event.items():
-        path = (*above, name)
-        if isinstance(value, dict):
-            emptied[name] = _emptied(value, fields, path)
-        else:
-            field = fields[path]
-            emptied[name] = field.value if isinstance(field, Constant) else _Place(path)
-            if isinstance(emptied[name], list):
-                emptied[name] = [*emptied[name]]
-    return emptied
-
-
-class _Writer:
-    """Writes a layout as pieces: constant octets, each with the value behind them."""
-
-    def __init__(self, outline: Outline) -> None:
-        self._outline = outline
-        self._literal = b""
-        self._pieces: list[kernel.Piece] = []
-
-    def pieces(self, layout: dict[str, Any], fields: dict[Path, Field]) -> list[kernel.Piece]:
-        self._fields = fields
-        self._write(layout)
-        self._value(kernel.CONSTANT)
-        return self._pieces
-
-    def _write(self, what: Any) -> None:
-        for number, added in enumerate(_ADDED):
-            if what is added:
-                self._value(kernel.ENVELOPE, number)
-                return
-        if isinstance(what, _Place):
-            self._field(self._fields[what.path])
-        elif isinstance(what, dict):
-            self._object(what)
-        else:
-            self._literal += orjson.dumps(what)
-
-    def _object(self, what: dict[str, Any]) -> None:
-        self._literal += b"{"
-        for number, (name, value) in enumerate(what.items()):
-            self._literal += (b"," if number else b"") + orjson.dumps(name) + b":"
-            self._write(value)
-        self._literal += b"}"
-
-    def _field(self, field: Field) -> None:
-        if isinstance(field, Leaf):
-            self._value(kernel.LEAF, field.operation, field.index)
-        elif isinstance(field, Copy):
-            before, behind = field.around
-            self._literal += before
-            way = getattr(kernel, field.way)
-            self._value(way, field.slot, 0, field.convert, field.slots)
-            self._literal += behind
-        else:
-            self._literal += b'"'
-            for slot, step in enumerate(self._outline.steps):
-                self._literal += _escaped(step.literal)
-                if step.kind not in {Kind.MARK, Kind.END}:
-                    self._value(kernel.RAW, slot)
-            self._literal += b'"'
-
-    def _value(self, way: int, *where: Any) -> None:
-        self._pieces.append(kernel.Piece(self._literal, way, *where))
-        self._literal = b""
-
-
-def _escaped(octets: bytes) -> bytes:
-    """Return octets as the inside of a JSON string."""
-    return orjson.dumps(octets.decode())[1:-1]
 
 
 _NEXT: Final = bytes.maketrans(
