@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 import pytest
 
 from tests.daemon import imbalance
-from tests.station import HEADER, Station, frames
+from tests.station import HEADER, Station, frames, noise
 
 SECONDS = 60
 UNKNOWN = b"<134>1 - - - - - - of nobody"
@@ -148,7 +148,7 @@ async def test_two_workers_fill_one_spool(station):
 
 async def _send(writer, numbers):
     for number in numbers:
-        line = f"{HEADER}{number} {'z' * 5000}".encode()
+        line = f"{HEADER}{number} {noise(number, 5000)}".encode()
         writer.write(b"%d %b" % (len(line), line))
         await writer.drain()
 
