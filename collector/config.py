@@ -510,7 +510,7 @@ class SinkSettings(Settings):
     batch: BatchSettings = BatchSettings()
     """When a batch of events is complete."""
     concurrency: Annotated[int, whole(1, 64)] = 4
-    """How many requests may be in flight at most; order is kept only with 1."""
+    """How many requests of each worker may be in flight; order is kept only with 1."""
     timeout: Annotated[float, duration("100ms", "10m")] = 30.0
     """How long a request may take in all."""
     retry: RetrySettings = RetrySettings()

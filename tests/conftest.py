@@ -11,7 +11,7 @@ def pytest_configure(config):
     """Try the same examples each time, so that a change is what makes a test fail; `-m slow` looks
     for new ones.
     """
-    settings.register_profile("repeatable", derandomize=True, deadline=None)
+    settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=50)
     settings.register_profile("searching", max_examples=2000, deadline=None)
     slow = "slow" in config.getoption("markexpr")
     settings.load_profile("searching" if slow else "repeatable")
