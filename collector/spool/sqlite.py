@@ -28,7 +28,7 @@ from collector.spool import (
     Share,
     files,
 )
-from collector.spool.adoption import NO_NOTES, Adoption
+from collector.spool.adoption import NO_NOTES, Adoption, settle_own
 from collector.spool.bounds import UNBOUNDED
 from collector.spool.lanes import Lanes
 from collector.spool.opening import Opening
@@ -197,6 +197,8 @@ class SqliteSpool:
             await self._writer.open()
             if self._post.number == 0:
                 await self._adopt()
+            else:
+                await self._writer.on_thread(lambda: settle_own(self._writer.store))
             await self._learn()
         except BaseException:
             self._lock.release()

@@ -6,20 +6,22 @@ import sqlite3
 import sys
 from collections import Counter
 from contextlib import closing, contextmanager
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
 
 import pytest
 import structlog
 
 from collector.ledger import Ledger
-from collector.spool import adoption, files, letters, requests
+from collector.spool import Share, adoption, files, letters, requests
 from collector.spool.adoption import Adoption
 from collector.spool.bounds import UNBOUNDED
 from collector.spool.files import Lock, LockedError
 from collector.spool.letters import ALL, Choice
 from collector.spool.opening import Opening
+from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import NUMBERS_PER_WORKER, Group, NewerVersionError, Store
+from collector.workers.board import Board, Post
 from tests.spools import batch_of, letter_of, numbers_of
 
 ACCOUNTS = {"copies": 0, "rejected": {}, "delivered": 0, "dropped": {}, "in_memory": 0}
@@ -61,6 +63,34 @@ def adopt(directory, first=1, merge=adoption.NO_NOTES):
         return Adoption(opening, merge).adopt_all(store, first)
 
 
+async def come_back(directory, worker):
+    """Start and stop a worker that there is again."""
+    post = Post(worker, 3, Board.alone())
+    shares = {"a": Share(None, "block"), "b": Share(None, "block")}
+    spool = SqliteSpool(directory, 1 << 22, shares, Ledger(), synchronous="normal", post=post)
+    await spool.start()
+    await spool.close()
+
+
+def drain(directory, worker):
+    """Deliver what waits in a file."""
+    with closing(Store(directory, worker=worker)) as store:
+        removed = [row[0] for row in store.connection.execute("SELECT number FROM batch")]
+        accounts = store.accounts()
+        accounts["delivered"] += sum(entry.events for entry in store.waiting())
+        store.commit(Group(removed=removed, accounts=accounts))
+
+
+def write(directory, worker, *batches):
+    """Put batches into a file, with numbers behind those that wait there."""
+    with closing(Store(directory, worker=worker)) as store:
+        accounts = store.accounts()
+        for batch in batches:
+            batch.number = batch.place = store.last_number() + 1
+            accounts["received"] += batch.events
+            store.commit(Group([batch], accounts=accounts))
+
+
 def ledger_of(directory):
     """Return the ledger of all files together, and check that each balances."""
     whole = Ledger()
@@ -77,9 +107,9 @@ def ledger_of(directory):
     return whole
 
 
-def events_of(directory):
-    """Return the events that wait in the first file, by sink, in order of delivery."""
-    with closing(Store(directory)) as store:
+def events_of(directory, worker=0):
+    """Return the events that wait in a file, by sink, in order of delivery."""
+    with closing(Store(directory, worker=worker)) as store:
         return {
             entry.sink: [
                 number
@@ -260,6 +290,144 @@ def test_a_mark_means_nothing_for_another_file_of_the_same_name(tmp_path):
     adopt(tmp_path)
     assert events_of(tmp_path)["a"][-1] == 91
     assert int(letters_of(tmp_path)[-1].raw) == 92
+
+
+def cut_off(directory, monkeypatch):
+    """Take over with a failure between the two transactions of a portion of file 1."""
+    add, seen = adoption._add_received, []
+
+    def fail_once(store, messages):
+        if store.path.name == "spool-1.db" and messages < -1:
+            seen.append(messages)
+            if len(seen) == 1:
+                raise sqlite3.OperationalError("database or disk is full")
+        add(store, messages)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(adoption, "_add_received", fail_once)
+        left = adopt(directory)
+    assert left == [directory / "spool-1.db"]
+
+
+def requests_of(directory):
+    """Return the requests that wait in all files."""
+    found = []
+    for worker in files.workers(directory):
+        with closing(Store(directory, worker=worker)) as store:
+            found += store.waiting_requests()
+    return found
+
+
+def marks_of(directory):
+    with closing(Store(directory)) as store:
+        query = "SELECT name FROM meta WHERE name LIKE 'adopting%'"
+        return store.connection.execute(query).fetchall()
+
+
+def test_a_failure_between_two_transactions_doubles_nothing(tmp_path, monkeypatch):
+    """Also where another file is taken over after it."""
+    fill_all(tmp_path)
+    expected = ledger_of(tmp_path)
+    cut_off(tmp_path, monkeypatch)
+    assert ledger_of(tmp_path).received > expected.received
+    assert len(marks_of(tmp_path)) == 1
+    adopt(tmp_path)
+    assert ledger_of(tmp_path) == expected
+    assert sorted(events_of(tmp_path)["a"]) == sorted(EVENTS["a"])
+    assert marks_of(tmp_path) == []
+
+
+@pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
+def test_a_worker_that_comes_back_has_what_was_not_moved(tmp_path, is_after):
+    """And nothing else: each event is delivered by one of them, wherever the start was killed."""
+    fill_all(tmp_path / "whole")
+    expected = ledger_of(tmp_path / "whole")
+    for step in count():
+        directory = tmp_path / str(step)
+        shutil.copytree(tmp_path / "whole", directory)
+        if not killed_at(step, directory, is_after=is_after):
+            break
+        for worker in files.workers(directory)[1:]:
+            with closing(Store(directory, worker=worker)) as store:
+                adoption.settle_own(store)
+        assert ledger_of(directory) == expected
+        found = [events_of(directory, worker) for worker in range(3)]
+        for sink, numbers in EVENTS.items():
+            assert sorted(chain(*(each.get(sink, []) for each in found))) == numbers
+        assert len(requests_of(directory)) == 2
+    assert step > 30
+
+
+async def test_what_a_worker_writes_when_it_is_back_is_not_taken_for_moved(tmp_path, monkeypatch):
+    """Its numbers begin anew once its file is empty."""
+    fill_all(tmp_path)
+    room = iter([adoption.FREE_PORTIONS * adoption.PORTION_OCTETS] * 9)
+    with monkeypatch.context() as patch:
+        patch.setattr(adoption.files, "free_octets", lambda _: next(room, 0))
+        assert adopt(tmp_path) == [tmp_path / "spool-2.db"]
+    await come_back(tmp_path, 2)
+    drain(tmp_path, 2)
+    await come_back(tmp_path, 2)
+    write(tmp_path, 2, batch_of(61, 62), batch_of(63), batch_of(64))
+    before = ledger_of(tmp_path)
+    adopt(tmp_path)
+    assert ledger_of(tmp_path) == before
+    assert events_of(tmp_path)["a"][-4:] == [61, 62, 63, 64]
+    assert marks_of(tmp_path) == []
+
+
+def test_what_is_written_after_settling_is_not_taken_for_moved(tmp_path):
+    """As by a command that replays dead letters while no daemon runs."""
+    fill_all(tmp_path)
+    assert killed_at(5, tmp_path, is_after=True)
+    with closing(Store(tmp_path)) as target, closing(Store(tmp_path, worker=1)) as source:
+        adoption.settle(target, source)
+    drain(tmp_path, 1)
+    write(tmp_path, 1, batch_of(61))
+    before = ledger_of(tmp_path)
+    adopt(tmp_path)
+    assert ledger_of(tmp_path) == before
+    assert 61 in events_of(tmp_path)["a"]
+
+
+async def test_a_worker_comes_back_beside_a_first_one_that_runs(tmp_path, monkeypatch):
+    """Whose file it only reads."""
+    fill_all(tmp_path)
+    expected = ledger_of(tmp_path)
+    cut_off(tmp_path, monkeypatch)
+    with files.locked(tmp_path, [0]), closing(Store(tmp_path)) as store:
+        store.connection.execute("BEGIN IMMEDIATE")
+        await come_back(tmp_path, 1)
+    assert ledger_of(tmp_path) == expected
+
+
+@pytest.mark.parametrize("content", [None, b"", b"x" * 10_000], ids=["missing", "new", "damaged"])
+async def test_a_worker_comes_back_without_a_first_file(tmp_path, monkeypatch, content):
+    """What was moved into another one is not there: what is left is the worker's."""
+    fill_all(tmp_path)
+    cut_off(tmp_path, monkeypatch)
+    before = events_of(tmp_path, worker=1)
+    for path in tmp_path.glob("spool.db*"):
+        path.unlink()
+    if content is not None:
+        (tmp_path / "spool.db").write_bytes(content)
+    await come_back(tmp_path, 1)
+    assert events_of(tmp_path, worker=1) == before
+    with closing(Store(tmp_path, worker=1)) as store:
+        assert adoption._identity(store.connection) is None
+
+
+async def test_a_worker_does_not_begin_while_the_first_file_cannot_be_read(tmp_path, monkeypatch):
+    """It would deliver what the first delivers too."""
+    fill_all(tmp_path)
+    cut_off(tmp_path, monkeypatch)
+    before = events_of(tmp_path, worker=1)
+    (tmp_path / "spool.db").rename(tmp_path / "elsewhere")
+    (tmp_path / "spool.db").mkdir()
+    with pytest.raises(sqlite3.OperationalError):
+        await come_back(tmp_path, 1)
+    assert events_of(tmp_path, worker=1) == before
+    Lock(tmp_path, 1).release()
 
 
 def test_what_came_between_two_starts_is_not_in_the_way(tmp_path):
