@@ -27,6 +27,10 @@ class FakeWorker:
             self._end(message["code"])
         elif message["kind"] == "read":
             self._channel.send({"kind": "heard", "text": os.pread(descriptor, 100, 0).decode()})
+        elif message["kind"] == "say":
+            self._channel.send(message["said"])
+        elif message["kind"] == "close":
+            self._channel.close()
         elif "answer" in message:
             answer = {"kind": "answer", "question": message["question"]}
             self._channel.send({**answer, **message["answer"]})

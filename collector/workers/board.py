@@ -1,8 +1,9 @@
 """Numbers that the processes of one daemon tell each other, in memory that all of them see.
 
-A board is a table of 64-bit integers. Each process has a row, which it alone writes and all read; a
-column is one number of each. Who wants to know how much all have together adds up a column: nothing
-is locked, and what several do at the same moment may go beyond a bound by what each of them adds.
+A board is a table of 64-bit integers. Each process has a row, which it alone writes as long as it
+lives, and all read; a column is one number of each. Who wants to know how much all have together
+adds up a column: nothing is locked, and what several do at the same moment may go beyond a bound by
+what each of them adds.
 
 The supervisor says which column a name has, and tells the workers. A name keeps its column as long
 as the daemon runs.
@@ -109,10 +110,6 @@ class Column:
         """Return the sum of the numbers of all processes."""
         return sum(self._all)
 
-    def highest(self) -> int:
-        """Return the largest of the numbers of all processes."""
-        return max(self._all)
-
 
 class Board:
     """The table, as one process sees it.
@@ -190,6 +187,10 @@ class Board:
             self.extend([name])
         first = self.columns[name]
         return Column(self._cells, first, self._row * MAX_COLUMNS + first)
+
+    def strike_out(self, name: str, row: int) -> None:
+        """Set a number of a process that has ended to 0: it held what is gone with it."""
+        self._cells[row * MAX_COLUMNS + self.columns[name]] = 0
 
 
 def _mapped(descriptor: int) -> mmap.mmap:

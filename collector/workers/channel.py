@@ -3,6 +3,9 @@
 A message is a JSON object, with its length before it, on a stream socket between the two; one
 descriptor may come along with its first octet (unix(7), SCM_RIGHTS). Sending never waits: what the
 other side does not read yet is kept, and whoever has a choice looks at `is_congested` before.
+
+A process that has as many descriptors as it may have gets no more: the kernel drops what came along
+and says so (recvmsg(2), MSG_CTRUNC). The message arrives without it then.
 """
 
 from __future__ import annotations
@@ -38,6 +41,8 @@ _READS_PER_WAKE: Final = 64
 _DESCRIPTOR: Final = array("i").itemsize
 # More than one would be against the rules, and is closed.
 _ANCILLARY: Final = socket.CMSG_SPACE(4 * _DESCRIPTOR)
+# In the place of a descriptor that the kernel has dropped.
+_LOST: Final = -1
 
 
 @dataclass(slots=True)
@@ -59,7 +64,7 @@ class Channel:
     Args:
         connected: the socket, which this owns from now on.
         receive: is called for each message, with the descriptor that came along, which is then the
-            receiver's; -1 if there was none.
+            receiver's; -1 if there was none, or it was lost on the way.
         ended: is called once when the other side is gone, or does not keep to the rules.
         relieved: is called when it is no longer congested.
     """
@@ -83,6 +88,11 @@ class Channel:
         self._is_open = True
         self._was_congested = False
         self._loop.add_reader(connected, self._read)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether neither side has closed it, as far as is known."""
+        return self._is_open
 
     @property
     def is_congested(self) -> bool:
@@ -161,41 +171,71 @@ class Channel:
 
     def _read(self) -> None:
         """Take what has come, up to the bound of a wake-up."""
-        try:
-            for _ in range(_READS_PER_WAKE):
-                data, ancillary, _, _ = self._socket.recvmsg(
-                    _READ_OCTETS, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
-                )
-                for _, kind, rights in ancillary:
-                    if kind == socket.SCM_RIGHTS:
-                        self._descriptors.extend(array("i", rights))
-                if not data:
-                    self._end()
-                    return
-                self._held += data
-                self._take_messages()
-                if not self._is_open:
-                    return
-        except BlockingIOError:
-            return
-        except (OSError, ValueError):  # ValueError: no JSON, or more than there may be
-            self._end()
+        for _ in range(_READS_PER_WAKE):
+            try:
+                has_more = self._receive_some()
+            except BlockingIOError:
+                return
+            except OSError:
+                has_more = False
+            if not has_more:
+                self._end()
+                return
+            self._take_messages()
+            if not self._is_open:
+                return
+
+    def _receive_some(self) -> bool:
+        """Take what the kernel gives at once; say whether the other side is still there.
+
+        Raises:
+            BlockingIOError: there is nothing now.
+            OSError: the other side is gone.
+        """
+        data, ancillary, flags, _ = self._socket.recvmsg(
+            _READ_OCTETS, _ANCILLARY, socket.MSG_CMSG_CLOEXEC
+        )
+        came = array("i")
+        for _, kind, rights in ancillary:
+            if kind == socket.SCM_RIGHTS:
+                came.frombytes(rights[: len(rights) - len(rights) % _DESCRIPTOR])
+        if flags & socket.MSG_CTRUNC and not came:
+            came.append(_LOST)  # the kernel gives those of one message at a time
+        self._descriptors.extend(came)
+        self._held += data
+        return bool(data)
 
     def _take_messages(self) -> None:
         """Hand on the messages that are whole."""
-        held, start = self._held, 0
-        while self._is_open and len(held) - start >= _HEAD.size:
-            length, has_descriptor = _HEAD.unpack_from(held, start)
-            if length > MAX_OCTETS or (has_descriptor and not self._descriptors):
-                raise ValueError("against the rules")
-            begin, end = start + _HEAD.size, start + _HEAD.size + length
-            if len(held) < end:
-                break
-            message = orjson.loads(memoryview(held)[begin:end])
-            descriptor = self._descriptors.popleft() if has_descriptor else -1
-            start = end
-            self._receive(message, descriptor)
-        del held[:start]
+        while self._is_open:
+            try:
+                taken = self._next_message()
+            except ValueError:
+                self._end()
+                return
+            if taken is None:
+                return
+            self._receive(*taken)
+
+    def _next_message(self) -> tuple[Message, int] | None:
+        """Take the next message out, and its descriptor; None if it is not whole yet.
+
+        Raises:
+            ValueError: it is no JSON, longer than it may be, or its descriptor was never sent.
+        """
+        held = self._held
+        if len(held) < _HEAD.size:
+            return None
+        length, has_descriptor = _HEAD.unpack_from(held)
+        if length > MAX_OCTETS or (has_descriptor and not self._descriptors):
+            raise ValueError("against the rules")
+        end = _HEAD.size + length
+        if len(held) < end:
+            return None
+        with memoryview(held) as view, view[_HEAD.size : end] as body:
+            message = orjson.loads(body)
+        del held[:end]
+        return message, self._descriptors.popleft() if has_descriptor else -1
 
     def _end(self) -> None:
         self.close()

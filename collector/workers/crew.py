@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import socket
 import sys
@@ -17,7 +18,7 @@ from collector.workers import merging
 from collector.workers.channel import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from collector.workers.channel import Message
     from collector.workers.merging import Packed
@@ -28,8 +29,18 @@ _NOT_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
 PROGRAM: Final = "collector.workers.worker"
 """What a worker runs: a module."""
 
+# Runs the module with the arguments before it, and finds code where its supervisor does: not in the
+# directory that happens to be the current one, nor in another installation.
+_LAUNCH: Final = (
+    "import runpy, sys; _, _, program, *sys.path = sys.argv; "
+    "runpy.run_module(program, run_name='__main__', alter_sys=True)"
+)
+
 REPORT_SECONDS: Final = 1.0
 """How long a worker may take to say how it is; after that, what it said last is taken."""
+
+LOOK_SECONDS: Final = 1.0
+"""For how long a look at the workers is good enough for those who can do with an older one."""
 
 DEATHS_SECONDS: Final = 60.0
 """For how long it counts that a worker has died."""
@@ -54,6 +65,7 @@ class Member:
     Attributes:
         number: as above.
         is_running: whether it has started and not ended.
+        is_leaving: whether it winds down, asked to or not.
         is_silent: whether it has left a question unanswered for long, and said nothing since.
         restarts: how often it was started in the place of one that had died.
         started: when it was started last, in seconds since 1970.
@@ -69,6 +81,7 @@ class Member:
     ) -> None:
         self.number = number
         self.is_running = False
+        self.is_leaving = False
         self.is_silent = False
         self.restarts = 0
         self.started = 0.0
@@ -113,6 +126,7 @@ class Member:
             channel.close()
             raise
         self._channel = channel
+        self.is_leaving = False
         self.is_silent = False
         self.started = time.time()
         self.heard = self._loop.time()
@@ -151,7 +165,7 @@ class Member:
         """Whether connections can be handed to it."""
         channel = self._channel
         is_there = self.is_running and channel is not None and not channel.is_congested
-        return is_there and not self.is_silent
+        return is_there and not self.is_leaving and not self.is_silent
 
     def tell(self, message: Message, descriptor: int = -1) -> None:
         """Send it a message, and maybe a descriptor, which is closed here then."""
@@ -162,18 +176,24 @@ class Member:
         """Send it a message and return its answer.
 
         Raises:
-            GoneError: it has ended.
+            GoneError: it has ended, or ends before it answers.
             TimeoutError: it takes longer than it may.
         """
         question = next(self._questions)
         answer = self._answers[question] = self._loop.create_future()
         try:
             self.tell({**message, "question": question}, descriptor)
+            if not self._is_reachable and not answer.done():
+                answer.set_exception(GoneError())
             async with asyncio.timeout(seconds):
                 answered: Message = await answer
                 return answered
         finally:
             del self._answers[question]
+
+    @property
+    def _is_reachable(self) -> bool:
+        return self._channel is not None and self._channel.is_open
 
     def _receive(self, message: Message, descriptor: int) -> None:
         if descriptor >= 0:  # a worker hands over nothing
@@ -181,9 +201,14 @@ class Member:
         match message["kind"]:
             case "answer":
                 self._heard_of_it()
+                if "families" in message:
+                    self._take_report(message)
                 answer = self._answers.get(message["question"])
                 if answer is not None and not answer.done():
                     answer.set_result(message)
+            case "leaving":
+                self.is_leaving = True
+                self._changed()
             case "farewell":
                 self._status["ledger"] = message["ledger"]
             case _:
@@ -209,10 +234,15 @@ class Member:
         if not self.is_running:
             return
         try:
-            report = await self.ask({"kind": "report"}, REPORT_SECONDS)
+            await self.ask({"kind": "report"}, REPORT_SECONDS)
         except (GoneError, TimeoutError) as error:
             self._is_late = isinstance(error, TimeoutError)
-            return
+
+    def _take_report(self, report: Message) -> None:
+        """Take in how it is, at once: when it has ended, what it said was counted among the rest.
+
+        Who has asked goes on some turns of the event loop later, and it may be buried by then.
+        """
         self._is_late = False
         self._status = report["status"]
         self._degraded = report["degraded"]
@@ -234,6 +264,8 @@ class Member:
         worker = {"worker": str(self.number)}
         if not self.is_running:
             return [{**worker, "reason": self._absence()}]
+        if self.is_leaving:
+            return [*self._degraded, {**worker, "reason": "is ending"}]
         if self._is_late:
             return [*self._degraded, {**worker, "reason": "does not answer"}]
         return self._degraded
@@ -251,6 +283,38 @@ class Member:
         return Ledger().as_dict() if found is None else found
 
 
+class Looks:
+    """Looks at all workers, one look at a time for all who ask.
+
+    Args:
+        members: the workers.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        self._members = members
+        self._loop = asyncio.get_running_loop()
+        self._taking: asyncio.Task[None] | None = None
+        self._taken = -math.inf
+
+    async def now(self) -> None:
+        """Learn how all workers are, as far as they say so in time."""
+        if self._taking is None:
+            self._taking = self._loop.create_task(self._take(), name="look")
+        await asyncio.shield(self._taking)  # who asks may leave, others wait for it too
+
+    async def lately(self) -> None:
+        """Do the same, unless it was done within `LOOK_SECONDS`."""
+        if self._loop.time() - self._taken > LOOK_SECONDS:
+            await self.now()
+
+    async def _take(self) -> None:
+        try:
+            await asyncio.gather(*(member.look() for member in self._members))
+            self._taken = self._loop.time()
+        finally:
+            self._taking = None
+
+
 async def _process(connected: socket.socket) -> asyncio.subprocess.Process:
     """Return a process that is started with its end of a channel, which is closed here.
 
@@ -261,9 +325,12 @@ async def _process(connected: socket.socket) -> asyncio.subprocess.Process:
         descriptor = connected.fileno()
         return await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            PROGRAM,
+            "-P",
+            "-c",
+            _LAUNCH,
             str(descriptor),
+            PROGRAM,
+            *map(os.path.abspath, sys.path),
             stdin=asyncio.subprocess.DEVNULL,
             pass_fds=(descriptor,),
             env={name: v for name, v in os.environ.items() if name not in _NOT_INHERITED},

@@ -10,14 +10,17 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.registry import Collector
 
+from collector import __version__
 from collector.admin.status import listener_status
 from collector.daemon import Daemon
 from collector.intakes import read_keys
@@ -32,7 +35,7 @@ from collector.settings.problems import ConfigError, Problem
 from collector.sightings import CHECK_SECONDS
 from collector.workers import board, merging
 from collector.workers.accepting import DatagramSockets, Dealers, Dealing, as_json
-from collector.workers.crew import GoneError, Member
+from collector.workers.crew import GoneError, Looks, Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,11 +81,13 @@ class Prepared:
         config: the settings.
         listening: the listeners, as the supervisor has them.
         asked: the workers that have prepared theirs.
+        course: which change this is, from 0 on.
     """
 
     config: Config
     listening: ListeningPlan
     asked: list[Member]
+    course: int
 
 
 class _Merged(Collector):
@@ -127,10 +132,12 @@ class Supervisor(Daemon[Prepared]):
         self._members = [
             Member(number, self._hear, self._members_changed) for number in range(workers)
         ]
+        self._looks = Looks(self._members)
         self._dealing = Dealing(self._members)
         self._listening = Listening(
             Dealers(self._dealing), sockets, self._stats, self._dealing.gate
         )
+        self._courses = count()
         self._grants: list[Grant] = []
         self._registry = CollectorRegistry()
         self._registry.register(MetricsCollector(self._stats, None))
@@ -154,7 +161,7 @@ class Supervisor(Daemon[Prepared]):
 
     async def degraded(self) -> list[dict[str, str]]:
         """Name what works only in part, each with the reason; anybody may read it."""
-        await self._look()
+        await self._looks.lately()
         return self._known_degraded()
 
     def _known_degraded(self) -> list[dict[str, str]]:
@@ -168,7 +175,7 @@ class Supervisor(Daemon[Prepared]):
 
     async def status(self) -> dict[str, Any]:
         """Return the body of `/api/status`."""
-        await self._look()
+        await self._looks.now()
         addresses = self._listening.addresses()
         own = {
             **self._identity(),
@@ -198,14 +205,10 @@ class Supervisor(Daemon[Prepared]):
 
     async def metrics(self) -> Collector:
         """Return what yields all metrics, as they are now."""
-        await self._look()
+        await self._looks.now()
         own = merging.packed(self._registry.collect())
         parts = [part for member in self._members for part in member.families]
         return _Merged(merging.merged_families([own, *parts]))
-
-    async def _look(self) -> None:
-        """Learn how all workers are, as far as they say so in time."""
-        await asyncio.gather(*(member.look() for member in self._members))
 
     # Beginning and end.
 
@@ -303,6 +306,7 @@ class Supervisor(Daemon[Prepared]):
         self._hand_sockets(member, sources)
         message = {
             "kind": "start",
+            "version": __version__,
             "number": member.number,
             "count": len(self._members),
             **self._settings(self._loaded),
@@ -341,6 +345,7 @@ class Supervisor(Daemon[Prepared]):
         while True:
             code = await member.ended()
             self._dealing.forget(member)
+            self._board.strike_out(board.BUFFERED_OCTETS, 1 + member.number)
             pause = member.bury()
             log.error(
                 "worker ended, it is started again",
@@ -381,13 +386,13 @@ class Supervisor(Daemon[Prepared]):
             raise ConfigError("workers", [Problem("", str(error))]) from error
         read_keys(config)  # what is wrong with them is said in the words of one process
         plan = await self._listening.plan(config.listeners)
-        running = [member for member in self._members if member.is_running]
-        prepared = Prepared(config, plan, running)
+        running = [item for item in self._members if item.is_running and not item.is_leaving]
+        prepared = Prepared(config, plan, running, next(self._courses))
         try:
             sources = {**self._listening.sources(), **plan.opened}
             for member in running:
                 self._hand_sockets(member, sources)
-            message = {"kind": "prepare", **self._settings(loaded)}
+            message = {"kind": "prepare", "course": prepared.course, **self._settings(loaded)}
             await _all_prepared(running, message)
         except BaseException:
             await self._discard(prepared)
@@ -395,20 +400,41 @@ class Supervisor(Daemon[Prepared]):
         return prepared
 
     async def _take_over(self, prepared: Prepared) -> None:
-        config = prepared.config
+        with self._failing():
+            self._count_for(prepared.config)
+        if not self._is_listening:
+            await self._begin_with(prepared)
+        with self._failing():
+            await self._adopt(prepared)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Ask for a stop if settings are taken over in part only, as one process does."""
+        try:
+            yield
+        except Exception:
+            log.exception("settings taken over in part only, please report it")
+            self._fail()
+            raise
+
+    def _count_for(self, config: Config) -> None:
+        """Have counters and rates for everything that settings name."""
         for listener in config.listeners:
             self._stats.listeners.setdefault(listener.name, ListenerStats(listener.name))
         self._stats.sightings.configure(
             {intake.name: intake.expect_every for intake in config.intakes}, time.time()
         )
         self._make_grants(config)
-        if not self._is_listening:
-            await self._begin_with(prepared)
-        adopted = [asyncio.ensure_future(_adopted(member)) for member in prepared.asked]
+
+    async def _adopt(self, prepared: Prepared) -> None:
+        """Have all processes go by settings, then forget what they name no longer."""
+        course = prepared.course
+        adopted = [asyncio.ensure_future(_adopted(member, course)) for member in prepared.asked]
         await asyncio.sleep(0)  # all are told before anybody comes in by the new settings
         self._listening.adopt(prepared.listening, Router([], {}, {}, []))
         await asyncio.gather(self._listening.settle(), *adopted)
-        for name in self._stats.listeners.keys() - {item.name for item in config.listeners}:
+        names = {listener.name for listener in prepared.config.listeners}
+        for name in self._stats.listeners.keys() - names:
             del self._stats.listeners[name]
 
     async def _begin_with(self, prepared: Prepared) -> None:
@@ -423,7 +449,7 @@ class Supervisor(Daemon[Prepared]):
         self._listening.discard(prepared.listening)
         for member in prepared.asked:
             if member.is_running:
-                member.tell({"kind": "discard"})
+                member.tell({"kind": "discard", "course": prepared.course})
 
     # What goes on beside.
 
@@ -495,10 +521,10 @@ async def _prepared(member: Member, message: Message) -> str:
     return problem
 
 
-async def _adopted(member: Member) -> None:
+async def _adopted(member: Member, course: int) -> None:
     """Have a worker go by the settings that it has prepared; its successor begins with them."""
     try:
-        await member.ask({"kind": "adopt"}, ADOPT_SECONDS)
+        await member.ask({"kind": "adopt", "course": course}, ADOPT_SECONDS)
     except TimeoutError:
         log.warning("worker takes long to go by other settings", worker=member.number)
     except GoneError:

@@ -1,8 +1,8 @@
 """A worker: a service that is handed what it receives from, and told what to do.
 
-It is a program of its own (`python -m collector.workers.worker DESCRIPTOR`), so that nothing of
-the supervisor is in its memory; the descriptor is that of the channel between the two. It takes no
-signals: those are the supervisor's. When the channel ends, the supervisor is gone; then it winds
+It is a program of its own, which `crew` starts with a descriptor as its argument, so that nothing
+of the supervisor is in its memory; the descriptor is that of the channel between the two. It takes
+no signals: those are the supervisor's. When the channel ends, the supervisor is gone; then it winds
 down as at a stop.
 """
 
@@ -13,13 +13,15 @@ import os
 import signal
 import socket
 import sys
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from collector import __version__, logs, process
 from collector import config as settings
-from collector import logs, process
 from collector.listeners.entrances import Visitor
+from collector.logs import Reports
 from collector.routing import peer_address
 from collector.service import REFUSALS, InboxAccess, Prepared, Service, StartError
 from collector.workers.accepting import read_place
@@ -40,6 +42,21 @@ SOURCE: Final = "settings"
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """Settings that are prepared.
+
+    Attributes:
+        course: which change they are, as the supervisor counts.
+        prepared: what they need.
+        sha256: of their file.
+    """
+
+    course: int
+    prepared: Prepared
+    sha256: str
+
+
 class Worker:
     """Does what the supervisor says.
 
@@ -56,8 +73,11 @@ class Worker:
         self._service: Service | None = None
         self._board: Board | None = None
         self._number = -1
-        self._prepared: Prepared | None = None
-        self._sha256 = ""
+        self._wanted: int | None = None
+        self._is_preparing = False
+        self._plan: _Plan | None = None
+        self._is_hurried = False
+        self._reports = Reports(log)
         self._stop_asked = asyncio.Event()
         self._stopping: asyncio.Task[None] | None = None
         self._courses: set[asyncio.Task[None]] = set()
@@ -65,13 +85,16 @@ class Worker:
     async def ended(self) -> int:
         """Work until told to stop; return the exit code."""
         await self._stop_asked.wait()
+        # Nobody is to be sent here any more, whoever has asked for the stop.
+        self._channel.send({"kind": "leaving"})
         if self._courses:
             await asyncio.wait(self._courses)
         service = self._service
         if service is None:
             return 1
-        self._stopping = asyncio.ensure_future(service.stop())
-        is_cut_short = False
+        stop = service.wind_down() if self._is_hurried else service.stop()
+        self._stopping = asyncio.ensure_future(stop)
+        is_cut_short = self._is_hurried
         try:
             await self._stopping
         except asyncio.CancelledError:
@@ -81,7 +104,7 @@ class Worker:
         return int(is_cut_short or service.failed)
 
     def _orphaned(self) -> None:
-        log.error("the supervisor is gone, winding down")
+        log.error("the channel to the supervisor has ended, winding down")
         self._stop_asked.set()
 
     # What the supervisor says.
@@ -95,6 +118,8 @@ class Worker:
 
     def _obey(self, message: Message, descriptor: int) -> None:
         match message["kind"]:
+            case "connection" | "socket" | "start" if descriptor < 0:
+                self._miss(message)
             case "connection":
                 self._take(message, socket.socket(fileno=descriptor))
             case "end" | "entered":
@@ -120,15 +145,34 @@ class Worker:
             case "start":
                 self._begin(self._start(message, descriptor))
             case "prepare":
+                self._wanted = message["course"]
                 self._begin(self._prepare(message))
             case "adopt":
                 self._adopt(message)
             case "discard":
-                self._discard()
+                self._discard(message["course"])
+
+    def _miss(self, message: Message) -> None:
+        """Do without what should have come along: this process may have no more descriptors.
+
+        A connection is lost, as if it had ended at once. Without a socket or the board there is no
+        working by the settings: then this process ends, and its successor is handed all anew.
+        """
+        self._reports.error(
+            "descriptors",
+            "no descriptor is free, what the supervisor hands over is lost",
+            lost=message["kind"],
+        )
+        if message["kind"] == "connection":
+            self._channel.send({"kind": "left", "number": message["number"]})
+        else:
+            self._fail()
 
     def _hurry(self) -> None:
         self._stop_asked.set()
-        if self._stopping is not None:
+        if self._stopping is None:
+            self._is_hurried = True
+        else:
             self._stopping.cancel()
 
     def _answer(self, message: Message, **answer: Any) -> None:
@@ -154,6 +198,10 @@ class Worker:
 
     async def _start(self, message: Message, descriptor: int) -> None:
         self._number = number = message["number"]
+        if message["version"] != __version__:
+            os.close(descriptor)
+            self._refuse_to_start(message, _other_version(message["version"]))
+            return
         self._board = Board.attach(descriptor, 1 + number, message["columns"])
         os.close(descriptor)
         try:
@@ -164,24 +212,23 @@ class Worker:
             service.stop_asked = self._stop_asked
             await service.open()
         except (StartError, *REFUSALS) as error:
-            self._refuse_to_start(message, error)
+            self._refuse_to_start(message, str(error))
             return
         try:
             prepared = await service.prepare(config)
         except REFUSALS as error:
             await service.wind_down()
-            self._refuse_to_start(message, error)
+            self._refuse_to_start(message, str(error))
             return
-        self._sha256 = message["sha256"]
-        self._go_by(service, prepared)
+        _go_by(service, prepared, message["sha256"])
         await service.settle()
         service.begin()
         self._sockets.close_rest()
         self._service = service
         self._answer(message, problem="")
 
-    def _refuse_to_start(self, message: Message, error: Exception) -> None:
-        self._answer(message, problem=str(error))
+    def _refuse_to_start(self, message: Message, problem: str) -> None:
+        self._answer(message, problem=problem)
         self._stop_asked.set()
 
     def _configure_logs(self, config: Config) -> None:
@@ -191,44 +238,51 @@ class Worker:
     # Settings.
 
     async def _prepare(self, message: Message) -> None:
+        """Do what can fail of going by settings, and keep it if it is still wanted then."""
         service, board = self._service, self._board
-        if service is None or board is None:
-            self._answer(message, problem="has not started")
+        if service is None or board is None or self._is_preparing:
+            busy = "prepares other settings still" if self._is_preparing else "has not started"
+            self._answer(message, problem=f"worker {self._number} {busy}")
             return
         board.learn(message["columns"])
+        self._is_preparing = True
         try:
             config = settings.build(message["document"], source=SOURCE)
-            self._prepared = await service.prepare(config)
-            self._sha256 = message["sha256"]
+            prepared = await service.prepare(config)
         except REFUSALS as error:
             self._answer(message, problem=str(error))
             return
         finally:
+            self._is_preparing = False
             self._sockets.close_rest()
+        if self._wanted != message["course"]:  # the supervisor has waited long enough
+            service.discard(prepared)
+            return
+        self._plan = _Plan(message["course"], prepared, message["sha256"])
         self._answer(message, problem="")
 
     def _adopt(self, message: Message) -> None:
         """Go by the settings at once: what comes in next comes in by them."""
-        service, prepared = self._service, self._prepared
-        self._prepared = None
-        if service is None or prepared is None:
-            raise RuntimeError("no settings are prepared")
-        self._configure_logs(prepared.config)
-        self._go_by(service, prepared)
+        service, plan = self._service, self._plan
+        self._plan = None
+        if service is None or plan is None or plan.course != message["course"]:
+            raise RuntimeError("these settings are not prepared")
+        self._configure_logs(plan.prepared.config)
+        _go_by(service, plan.prepared, plan.sha256)
         self._begin(self._settle(service, message))
-
-    def _go_by(self, service: Service, prepared: Prepared) -> None:
-        service.adopt(prepared)
-        service.stats.config_sha256 = self._sha256
 
     async def _settle(self, service: Service, message: Message) -> None:
         await service.settle()
         self._answer(message)
 
-    def _discard(self) -> None:
-        if self._service is not None and self._prepared is not None:
-            self._service.discard(self._prepared)
-        self._prepared = None
+    def _discard(self, course: int) -> None:
+        """Let go of settings, also of those that are still being prepared."""
+        if self._wanted == course:
+            self._wanted = None
+        plan = self._plan
+        if self._service is not None and plan is not None and plan.course == course:
+            self._service.discard(plan.prepared)
+            self._plan = None
 
     # At work.
 
@@ -255,6 +309,16 @@ class Worker:
             log.exception("how the worker is cannot be told, please report it")
             return
         self._answer(message, status=status, degraded=degraded, families=families)
+
+
+def _go_by(service: Service, prepared: Prepared, sha256: str) -> None:
+    service.adopt(prepared)
+    service.stats.config_sha256 = sha256
+
+
+def _other_version(version: str) -> str:
+    """Say why a worker does not work for a supervisor of another version."""
+    return f"worker has version {__version__}, its supervisor {version}: restart the daemon"
 
 
 async def work(connected: socket.socket) -> int:

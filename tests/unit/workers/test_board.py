@@ -26,7 +26,6 @@ def test_what_each_process_writes_adds_up_for_all(boards):
         shown.column("b").value = 10 * number
     assert [shown.column("a").total() for shown in boards] == [6, 6, 6]
     assert [shown.column("b").value for shown in boards] == [10, 20, 30]
-    assert boards[0].column("b").highest() == 30
 
 
 def test_numbers_may_be_negative_and_large(boards):
@@ -43,6 +42,15 @@ def test_a_successor_finds_what_the_one_before_it_has_written():
     Board.attach(descriptor, 1, own.columns).column("a").value = 7
     assert Board.attach(descriptor, 1, own.columns).column("a").value == 7
     os.close(descriptor)
+
+
+def test_what_a_process_held_that_has_ended_can_be_struck_out(boards):
+    """And nothing else of it, or of others."""
+    for shown in boards:
+        shown.column("a").value = shown.column("b").value = 7
+    boards[0].strike_out("b", 1)
+    assert [shown.column("b").value for shown in boards] == [7, 0, 7]
+    assert boards[0].column("a").total() == 21
 
 
 def test_a_name_keeps_its_column(boards):

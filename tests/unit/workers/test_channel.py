@@ -2,8 +2,10 @@
 
 import asyncio
 import os
+import resource
 import socket
 import struct
+from contextlib import contextmanager
 
 import pytest
 
@@ -59,6 +61,19 @@ def is_open(descriptor):
     return True
 
 
+@contextmanager
+def no_descriptors_free():
+    """Let this process have no descriptor more than it has."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = os.dup(0)
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 async def test_messages_arrive_in_order_in_both_directions(ends):
     """Whatever JSON can hold."""
     one, other = ends
@@ -82,6 +97,45 @@ async def test_a_descriptor_arrives_with_its_message(ends):
         b"%d" % number for number in range(20)
     ]
     assert not any(map(os.get_inheritable, other.descriptors))
+
+
+async def test_a_descriptor_for_which_there_is_no_room_is_lost_and_no_more(ends):
+    """Its message arrives without it, and those after it with theirs."""
+    one, other = ends
+    loop = asyncio.get_running_loop()
+    loop.remove_reader(other.channel._socket)
+    for number in range(2):
+        one.channel.send({"number": number}, new_file(b"%d" % number))
+        if number == 0:
+            with no_descriptors_free():
+                other.channel._read()
+            assert other.received == [{"number": 0}]
+            assert other.descriptors == []
+    loop.add_reader(other.channel._socket, other.channel._read)
+    await until(lambda: other.descriptors)
+    assert [os.pread(descriptor, 9, 0) for descriptor in other.descriptors] == [b"1"]
+    assert not other.has_ended
+
+
+async def test_a_mistake_of_the_receiver_costs_one_message(ends):
+    """It is not taken for one of the other side, and no message is taken twice."""
+    one, other = ends
+    asyncio.get_running_loop().remove_reader(other.channel._socket)
+    receive = other.channel._receive
+
+    def mistaken(message, descriptor):
+        receive(message, descriptor)
+        if message["number"] == 0:
+            raise ValueError
+
+    other.channel._receive = mistaken
+    for number in range(3):
+        one.channel.send({"number": number})
+    with pytest.raises(ValueError, match=r"^$"):
+        other.channel._read()
+    other.channel._take_messages()
+    assert [message["number"] for message in other.received] == [0, 1, 2]
+    assert other.channel.is_open
 
 
 async def test_large_messages_arrive_whole(ends):

@@ -9,18 +9,24 @@ import pytest
 
 from collector.ledger import Ledger
 from collector.workers import crew
-from collector.workers.crew import GoneError, Member
+from collector.workers.crew import GoneError, Looks, Member
 from tests.unit.listeners.conftest import until
 
 SECONDS = 30.0
 
 
 @pytest.fixture
-async def member(monkeypatch):
+def changes():
+    """Return how often it has changed whether the worker takes connections."""
+    return []
+
+
+@pytest.fixture
+async def member(monkeypatch, changes):
     """Return a worker that runs, and what it has said."""
     monkeypatch.setattr(crew, "PROGRAM", "tests.fake_worker")
     monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
-    member = Member(1, lambda _, message: member.said.append(message), lambda: None)
+    member = Member(1, lambda _, message: member.said.append(message), lambda: changes.append(1))
     member.said = []
     await member.launch()
     member.is_running = True
@@ -83,6 +89,49 @@ async def test_who_ends_answers_no_more(member):
     member.tell({"kind": "q"})
 
 
+async def test_a_worker_that_has_gone_is_not_waited_for(member):
+    """Nor one that can no longer be reached; what was to go along is closed."""
+    member.tell({"kind": "close"})
+    await until(lambda: not member.can_take)
+    with pytest.raises(GoneError):
+        await member.ask({"kind": "q", "answer": {}}, SECONDS)
+    member.kill()
+    await member.ended()
+    descriptor = os.memfd_create("test")
+    with pytest.raises(GoneError):
+        await member.ask({"kind": "q", "answer": {}}, SECONDS, descriptor)
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(descriptor)
+
+
+async def test_a_worker_that_winds_down_is_given_nothing_any_more(member, changes):
+    """Though it is there; its successor is not spared."""
+    assert member.can_take
+    member.tell({"kind": "say", "said": {"kind": "leaving"}})
+    await until(lambda: changes)
+    assert member.is_running
+    assert not member.can_take
+    assert member.degraded == [{"worker": "1", "reason": "is ending"}]
+    member.kill()
+    await member.ended()
+    await member.launch()
+    member.is_running = True
+    assert member.can_take
+
+
+async def test_a_worker_does_not_import_what_lies_in_the_current_directory(
+    member, monkeypatch, tmp_path
+):
+    """It finds its code where its supervisor does."""
+    for name in ("asyncio", "collector", "runpy", "tests"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    member.kill()
+    await member.ended()
+    await member.launch()
+    assert (await member.ask({"kind": "q", "answer": {"n": 1}}, SECONDS))["n"] == 1
+
+
 async def test_a_worker_is_killed_where_it_does_not_end(member):
     member.kill()
     assert await member.ended() == -signal.SIGKILL
@@ -142,6 +191,42 @@ async def test_what_a_worker_that_ended_has_counted_stays_counted(member):
     assert member.families == [families(5), [*families(2), *state]]
     member.bury()
     assert member.families == [families(7), state]
+
+
+async def test_what_a_worker_says_just_before_its_end_is_counted_once(member):
+    """It is known when the worker is buried, though who asked goes on only then."""
+    report = {"status": {}, "degraded": [], "families": families(5)}
+    looking = asyncio.ensure_future(member.look())
+    await asyncio.sleep(0)
+    member._receive({"kind": "answer", "question": 0, **report}, -1)
+    member.bury()
+    await looking
+    assert member.families == [families(5), []]
+
+
+async def test_all_who_ask_at_once_share_a_look(monkeypatch):
+    """An older one may be good enough; who leaves takes it from nobody."""
+    looks, may_end = [], asyncio.Event()
+
+    class Slow:
+        async def look(self):
+            looks.append(self)
+            await may_end.wait()
+
+    shared = Looks([Slow(), Slow()])
+    first, *others = [asyncio.ensure_future(ask()) for ask in 2 * [shared.now, shared.lately]]
+    await asyncio.sleep(0.01)
+    first.cancel()
+    may_end.set()
+    await asyncio.gather(*others)
+    assert len(looks) == 2
+    await shared.lately()
+    assert len(looks) == 2
+    await shared.now()
+    assert len(looks) == 4
+    monkeypatch.setattr(crew, "LOOK_SECONDS", -1.0)
+    await shared.lately()
+    assert len(looks) == 6
 
 
 async def test_a_silent_worker_is_spared_until_it_is_heard_again(member):
