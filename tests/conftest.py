@@ -17,6 +17,13 @@ def pytest_configure(config):
     settings.load_profile("searching" if slow else "repeatable")
     # The daemons that tests start take three times as long to start where nothing is kept compiled.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # Nor do they ask anybody whom the system's authorities vouch for, all of which are read.
+    os.environ["SSL_CERT_FILE"] = os.devnull
+
+
+def pytest_xdist_auto_num_workers():
+    """Run more at a time than there are processors: many wait for programs most of the time."""
+    return len(os.sched_getaffinity(0)) * 3 // 2
 
 
 @pytest.hookimpl(tryfirst=True)
