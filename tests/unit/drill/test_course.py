@@ -39,6 +39,10 @@ SETTINGS = {
 }
 
 
+# A machine that is busy may have no glance while the fault lasts.
+FROM_THE_FAULT_ON = {"fault", "after the fault", "recovery"}
+
+
 @pytest.fixture
 def short(tmp_path, monkeypatch):
     """Make a drill short, and its temporary directory one of the test."""
@@ -150,7 +154,7 @@ def test_what_does_not_arrive_in_time_still_waits(short):
 
 def test_an_interrupted_drill_leaves_nothing(short):
     def interrupt(glance):
-        if glance.phase == "fault":
+        if glance.phase in FROM_THE_FAULT_ON:
             os.kill(os.getpid(), signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
@@ -160,7 +164,7 @@ def test_an_interrupted_drill_leaves_nothing(short):
 
 def test_a_terminated_drill_leaves_nothing(short):
     def terminate(glance):
-        if glance.phase == "fault":
+        if glance.phase in FROM_THE_FAULT_ON:
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(KeyboardInterrupt):
