@@ -191,7 +191,7 @@ async def test_all_files_together_stay_within_what_the_spool_may_take(tmp_path, 
 
 
 async def test_a_full_spool_drops_what_comes_in_if_settings_say_so(tmp_path):
-    """Counted and named as long as it goes on; what was kept is delivered in order."""
+    """Counted and told; what was kept is delivered in order."""
     bounds = {"max_bytes": 4 * MIB, "when_full": "drop"}
     async with Station(tmp_path, spool=bounds) as station:
         station.go_away()
@@ -206,8 +206,6 @@ async def test_a_full_spool_drops_what_comes_in_if_settings_say_so(tmp_path):
                 'collector_events_dropped_total{reason="spool_full"}'
             ] == dropped
             await daemon.logged("spool full, events are dropped", sink="siem")
-            problem = {"sink": "siem", "reason": "spool full, its events are dropped"}
-            assert problem in await degraded(daemon)
             assert octets_in(station.spool) <= 4 * MIB
             station.come_back()
             await daemon.ledger_when(lambda ledger: ledger["delivered"] == 1000 - dropped)
