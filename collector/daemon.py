@@ -19,6 +19,7 @@ from collector import __version__, logs, watching
 from collector.admin.inbox import Inbox
 from collector.admin.server import AdminServer
 from collector.config import referenced_files, warnings
+from collector.courses import Courses
 from collector.listeners.sockets import authority, reachable
 from collector.loading import Reloaded
 from collector.logs import Reports
@@ -27,7 +28,6 @@ from collector.settings.changes import as_running, changes, document_as_running,
 from collector.settings.files import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine
     from pathlib import Path
 
     from prometheus_client.registry import Collector
@@ -85,7 +85,7 @@ class Daemon(ABC, Generic[Prepared]):
         self._is_stale = False
         self._changing = asyncio.Lock()
         self._reports = Reports(log, period=FILES_REPORT_SECONDS)
-        self._tasks: list[asyncio.Task[None]] = []
+        self._beside = Courses(self._fail)
         self.stop_asked = asyncio.Event()
         stats.config_sha256 = loaded.sha256
 
@@ -293,28 +293,9 @@ class Daemon(ABC, Generic[Prepared]):
             problem=problem,
         )
 
-    # What goes on beside.
-
-    def _begin(self, course: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(course, name=name)
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Ask for a stop when a mistake of ours has ended what is needed."""
-        if not task.cancelled():
-            log.error(
-                "task failed, please report it", task=task.get_name(), exc_info=task.exception()
-            )
-            self._fail()
-
     @abstractmethod
     def _fail(self) -> None:
         """Ask for a stop with exit code 1: a part that is needed has broken."""
-
-    def _end_tasks(self) -> None:
-        for task in self._tasks:
-            task.cancel()
 
 
 async def _stamps_of(config: Config) -> dict[Path, watching.Stamp | None]:

@@ -22,6 +22,7 @@ from pydantic import SecretStr
 from collector import drift, memory, sightings
 from collector.admin.inbox import SECRET_HEADER
 from collector.admin.status import intake_status, listener_status, sink_status
+from collector.courses import Courses
 from collector.dead_letters import Office
 from collector.deliveries import Deliveries
 from collector.durability import Durability
@@ -45,7 +46,7 @@ from collector.syslog.message import KeyName
 from collector.workers.board import BUFFERED_OCTETS, Post
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterator
+    from collections.abc import Iterator
 
     from collector.config import Config, SinkSettings
     from collector.deliveries import Plan as DeliveryPlan
@@ -125,7 +126,7 @@ class Service:
             config.max_buffered_bytes, self._post.board.column(BUFFERED_OCTETS), self._post.count
         )
         self._shares: dict[str, Share] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._beside = Courses(self.fail)
         self.registry = self._registry()
         self.inbox = InboxAccess("", "")
         self.stop_asked = asyncio.Event()
@@ -206,9 +207,9 @@ class Service:
         self._is_listening = listens
         self._serve_requests()
         if listens:
-            self._begin(self._look_after_senders(), "senders")
-            self._begin(self._look_after_memory(), "memory")
-            self._begin(self._look_after_buffers(), "buffers")
+            self._beside.begin(self._look_after_senders(), "senders")
+            self._beside.begin(self._look_after_memory(), "memory")
+            self._beside.begin(self._look_after_buffers(), "buffers")
 
     async def stop(self) -> None:
         """Stop listening, deliver what is there, give up after the grace period or if cancelled."""
@@ -227,8 +228,7 @@ class Service:
 
     async def wind_down(self) -> None:
         """Stop what runs behind the listeners, the spool once nobody uses it."""
-        for task in self._tasks:
-            task.cancel()
+        self._beside.cancel()
         await self._listening.stop()
         await self._deliveries.stop()
         await self._close_spool()
@@ -387,19 +387,6 @@ class Service:
             )
             self._spool.on_requests = office.carry_out
             self._spool.on_failure = self.fail
-
-    def _begin(self, course: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(course, name=name)
-        task.add_done_callback(self._ended)
-        self._tasks.append(task)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Ask for a stop when a mistake of ours has ended what is needed."""
-        if not task.cancelled():
-            log.error(
-                "task failed, please report it", task=task.get_name(), exc_info=task.exception()
-            )
-            self.fail()
 
     def fail(self) -> None:
         """Ask for a stop with exit code 1: a part that is needed has broken."""

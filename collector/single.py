@@ -99,11 +99,11 @@ class SingleDaemon(Daemon[Prepared]):
             raise StartError(str(error)) from error
         self._sockets.close_rest()
         if self._listens:
-            self._begin(self.look_after_files(), "files")
+            self._beside.begin(self.look_after_files(), "files")
 
     async def stop(self) -> None:
         """Stop listening, deliver what is there, give up after the grace period or if cancelled."""
-        self._end_tasks()
+        self._beside.cancel()
         try:
             await self._service.stop()
         finally:

@@ -229,10 +229,10 @@ class Supervisor(Daemon[Prepared]):
         self._is_listening = True
         self._sockets.close_rest()
         for member in self._members:
-            self._begin(self._look_after(member), f"worker {member.number}")
-        self._begin(self._look_after_senders(), "senders")
-        self._begin(self._grant(), "rates")
-        self._begin(self.look_after_files(), "files")
+            self._beside.begin(self._look_after(member), f"worker {member.number}")
+        self._beside.begin(self._look_after_senders(), "senders")
+        self._beside.begin(self._grant(), "rates")
+        self._beside.begin(self.look_after_files(), "files")
 
     async def _start_members(self, sources: Mapping[Place, Source]) -> None:
         """Start all workers; raises as `_start_member` does, if one of them cannot."""
@@ -260,7 +260,7 @@ class Supervisor(Daemon[Prepared]):
         """
         self._is_listening = False
         self._is_stopping = True
-        self._end_tasks()
+        self._beside.cancel()
         grace = self._loaded.config.shutdown_grace
         log.info("stopping", grace_seconds=grace)
         try:

@@ -1,0 +1,43 @@
+"""What goes on beside, and what becomes of a daemon when it ends by mistake."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+log = structlog.get_logger(__name__)
+
+
+class Courses:
+    """Tasks that are to go on until they are cancelled.
+
+    Args:
+        fail: is called when one has ended, which only a mistake of ours brings about.
+    """
+
+    def __init__(self, fail: Callable[[], None]) -> None:
+        self._fail = fail
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def begin(self, course: Coroutine[Any, Any, None], name: str) -> None:
+        """Begin one; `name` is for the log."""
+        task = asyncio.get_running_loop().create_task(course, name=name)
+        task.add_done_callback(self._ended)
+        self._tasks.append(task)
+
+    def cancel(self) -> None:
+        """End all."""
+        for task in self._tasks:
+            task.cancel()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.error(
+                "task failed, please report it", task=task.get_name(), exc_info=task.exception()
+            )
+            self._fail()
