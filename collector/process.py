@@ -68,10 +68,10 @@ async def serve(
     hangup = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    await daemon.start()
-    logs.audit("start", logs.user(), version=__version__, config_sha256=loaded.sha256)
     if not compiled.IS_THERE:
         log.warning("compiled kernel not in use: each event costs several times as much")
+    await daemon.start()
+    logs.audit("start", logs.user(), version=__version__, config_sha256=loaded.sha256)
     started(daemon)
     reloading = asyncio.create_task(_reload_at(hangup, daemon), name="reload")
     notifier.ready()
