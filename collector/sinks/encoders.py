@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 import zstandard
 from isal import isal_zlib
 
+from collector.octets import fitted
 from collector.sinks.formats import stored
 from collector.spool import Batch
 from collector.spool.entries import Entry, pack_entries, unpack
@@ -52,7 +53,7 @@ _COMPRESSORS: Final = _Compressors()
 
 
 def _zstd(body: bytes) -> bytes:
-    return _COMPRESSORS.zstd.compress(body)
+    return fitted(_COMPRESSORS.zstd.compress(body))
 
 
 def _as_it_is(body: bytes) -> bytes:
@@ -103,7 +104,7 @@ def encode(
     """
     plain = form.join(documents)
     if on_disk and codec == "none":
-        codec, body = ON_DISK, _COMPRESSORS.zstd_disk.compress(plain)
+        codec, body = ON_DISK, fitted(_COMPRESSORS.zstd_disk.compress(plain))
     else:
         body = COMPRESS[codec](plain)
     return Batch(sink, form.form, codec, body, len(documents), len(plain), received, entries)

@@ -20,6 +20,8 @@ from collector.spool.entries import first_intake
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from aiohttp.abc import AbstractStreamWriter
+
     from collector.config import SinkSettings
     from collector.sinks.formats import Format
     from collector.spool import Batch
@@ -41,6 +43,30 @@ class Answer(NamedTuple):
 
     code: str
     verdict: Verdict
+
+
+class _Body(aiohttp.Payload):
+    """The body of a request, which goes out as it stands in memory.
+
+    aiohttp writes the headers together with octets that it is given, which takes a copy of these.
+
+    Args:
+        octets: all of the body.
+    """
+
+    def __init__(self, octets: bytes) -> None:
+        super().__init__(octets)
+        self._size = len(octets)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Return it as text."""
+        octets: bytes = self._value
+        return octets.decode(encoding, errors)
+
+    async def write(self, writer: AbstractStreamWriter) -> None:
+        """Write the headers, then the body: the event loop sends both at once."""
+        writer.send_headers()
+        await writer.write(self._value)
 
 
 class Exchange:
@@ -123,7 +149,7 @@ class Exchange:
             headers = {**headers, "Content-Encoding": codec}
         try:
             async with self._session.post(
-                form.url, data=body, headers=headers, allow_redirects=False
+                form.url, data=_Body(body), headers=headers, allow_redirects=False
             ) as response:
                 return await _read(response, form, batch.events)
         except TimeoutError:

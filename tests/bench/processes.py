@@ -68,6 +68,12 @@ def peak_octets(root: int) -> int:
     return sum(1024 * _value(process, "status", "VmHWM") for process in tree(root))
 
 
+def resident_octets(root: int) -> dict[int, int]:
+    """Return what a process and its descendants have resident now, by process id."""
+    found = {process: 1024 * _value(process, "status", "VmRSS") for process in tree(root)}
+    return {process: octets for process, octets in found.items() if octets}
+
+
 def written_octets(root: int) -> int:
     """Return what a process and its descendants had written to disks (`write_bytes`)."""
     return sum(_value(process, "io", "write_bytes") for process in tree(root))

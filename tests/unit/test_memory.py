@@ -30,6 +30,28 @@ print(before, is_kept, faults())
 """
 
 
+# What a thread of its own asks for, while another does.
+HEAPS = """
+import ctypes, re, sys, threading
+from collector import memory
+
+if "keep" in sys.argv:
+    memory.keep_for_batches()
+threads = [threading.Thread(target=lambda: [b"x" * 10_000 for _ in range(100)]) for _ in range(4)]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+library = ctypes.CDLL(None)
+library.open_memstream.restype = ctypes.c_void_p
+text, length = ctypes.c_char_p(), ctypes.c_size_t()
+stream = ctypes.c_void_p(library.open_memstream(ctypes.byref(text), ctypes.byref(length)))
+library.malloc_info(0, stream)
+library.fclose(stream)
+print(len(re.findall(b"<heap ", text.value)))
+"""
+
+
 def test_what_is_free_between_what_is_not_is_given_back():
     """Most of it: every other piece goes, so that none is free at the end of the heap."""
     pieces = [b"x" * SIZE for _ in range(2000)]
@@ -49,6 +71,20 @@ def test_what_batches_are_made_in_is_kept():
     before, is_kept, after = done.stdout.split()
     assert is_kept == "True"
     assert int(after) < int(before) / 4
+
+
+def test_threads_share_one_heap():
+    """What one of them lets go of, any of them can have."""
+    heaps = [
+        int(
+            subprocess.run(
+                [sys.executable, "-c", HEAPS, *given], capture_output=True, check=True
+            ).stdout
+        )
+        for given in ([], ["keep"])
+    ]
+    assert heaps[0] > 1
+    assert heaps[1] == 1
 
 
 def test_other_c_libraries_are_left_alone(monkeypatch):

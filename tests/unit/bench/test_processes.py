@@ -13,6 +13,7 @@ from tests.bench.processes import (
     first_thread_seconds,
     peak_octets,
     read_stat,
+    resident_octets,
     tree,
     written_octets,
 )
@@ -54,6 +55,8 @@ def test_time_is_that_of_the_process_and_its_children(parent):
     found = tree(parent)
     assert cpu_seconds(parent) >= sum(stat.own_cpu_seconds for stat in found.values())
     assert peak_octets(parent) > peak_octets(max(found))
+    assert resident_octets(parent).keys() == found.keys()
+    assert 0 < sum(resident_octets(parent).values()) <= peak_octets(parent)
     assert written_octets(parent) >= 0
 
 
@@ -64,6 +67,7 @@ def test_a_process_that_has_ended_takes_nothing():
     assert tree(process.pid) == {}
     assert cpu_seconds(process.pid) == 0
     assert peak_octets(process.pid) == 0
+    assert resident_octets(process.pid) == {}
 
 
 def test_the_first_thread_has_a_part_of_the_time():

@@ -1,6 +1,7 @@
 """Batches made of documents, taken apart, and compressed."""
 
 import gzip
+import tracemalloc
 
 import pytest
 import zstandard
@@ -48,6 +49,27 @@ def test_gzip_and_zstd_are_what_any_reader_reads():
     packed = batch_of(form_of(), TEXTS, ENTRIES, codec="zstd")
     assert zstandard.ZstdDecompressor().stream_reader(packed.body).read() == plain.body
     assert zipped.octets == packed.octets == len(plain.body)
+
+
+@pytest.mark.parametrize("codec", COMPRESS)
+def test_a_batch_that_waits_takes_no_more_memory_than_it_is_long(codec):
+    """Not what it took before it was compressed: hundreds of them may wait."""
+    documents, form = [b"one" * 1000] * 300, form_of()
+    entries = pack_entries(ENTRIES[:1])
+
+    def encoded():
+        return encode(
+            documents, entries, sink="s", form=form, codec=codec, received=1.5, on_disk=True
+        )
+
+    encoded()  # which makes the compressor
+    tracemalloc.start()
+    try:
+        batch = encoded()
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < batch.size + 10_000 < batch.octets / 10
 
 
 @pytest.mark.parametrize("codec", COMPRESS)

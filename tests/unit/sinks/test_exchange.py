@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 
 from collector.sinks.credentials import request_headers
-from collector.sinks.exchange import Answer, Exchange
+from collector.sinks.exchange import Answer, Exchange, _Body
 from collector.sinks.formats import SealError
 from collector.sinks.formats.ndjson import Ndjson
 from collector.sinks.recoding import RecodingError
@@ -62,6 +62,24 @@ async def test_an_answer_is_read_as_far_as_its_form_needs(server):
     async with exchanging(server.url, Attentive) as (exchange, form, batch):
         await exchange.post(batch, batch.body)
     assert form.was_read[2] == "x" * 1000
+
+
+async def test_a_body_goes_out_as_it_stands_in_memory():
+    """Behind the headers, and no copy is made of it."""
+    written = []
+
+    class Writer:
+        def send_headers(self):
+            written.append("headers")
+
+        async def write(self, data):
+            written.append(data)
+
+    body = _Body(b"\xc3\xa4\n")
+    await body.write(Writer())
+    assert written == ["headers", b"\xc3\xa4\n"]
+    assert written[1] is body._value
+    assert (body.size, body.decode()) == (3, "ä\n")
 
 
 async def test_no_coding_is_named_where_there_is_none(server):
