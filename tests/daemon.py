@@ -38,6 +38,9 @@ class Daemon:
         text: the same as it was written, and whatever else is.
     """
 
+    execute = staticmethod(asyncio.create_subprocess_exec)
+    """What starts its process, and takes what this does."""
+
     def __init__(
         self,
         directory: Path,
@@ -168,7 +171,7 @@ class Daemon:
 
     async def _start(self, *command: str) -> asyncio.subprocess.Process:
         """Start the process; its log is to be had from its stderr."""
-        return await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        return await self.execute(*command, stderr=asyncio.subprocess.PIPE)
 
     async def _read_log(self) -> None:
         assert self.process.stderr is not None
@@ -177,6 +180,7 @@ class Daemon:
             if line.startswith(b"{"):
                 self.lines.append(json.loads(line))
             self._changed.set()
+        await self.process.wait()
         self._changed.set()
 
 

@@ -39,7 +39,7 @@ class Settings(BaseModel):
     """One mapping of a settings file; subclasses declare its settings.
 
     A setting is a field with its kind and default; the text below it is its help, which goes into
-    the JSON schema.
+    the JSON schema (`json_schema.help_of`).
     """
 
     model_config = ConfigDict(
@@ -47,7 +47,6 @@ class Settings(BaseModel):
         frozen=True,
         hide_input_in_errors=True,
         serialize_by_alias=True,
-        use_attribute_docstrings=True,
     )
 
     holds_secrets: ClassVar[bool] = False

@@ -6,11 +6,18 @@ It accepts every file the daemon accepts, with the environment put in or not. It
 
 from __future__ import annotations
 
+import ast
+import inspect
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from pydantic.json_schema import GenerateJsonSchema
 
+from collector.settings.checking import child, declared
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pydantic_core import core_schema
 
     from collector.settings.checking import Settings
@@ -36,10 +43,53 @@ def json_schema(declaration: type[Settings]) -> dict[str, Any]:
     """
     generated = declaration.model_json_schema(schema_generator=_Generator)
     definitions = generated.pop("$defs", {})
+    for model in _models(declaration):
+        schema = generated if model is declaration else definitions[model.__name__]
+        _explain(schema["properties"], model)
     for model in (generated, *definitions.values()):
         _open(model)
     definitions["Unwritten"] = _UNWRITTEN
     return {"$schema": DIALECT, **generated, "$defs": definitions}
+
+
+def help_of(model: type[Settings]) -> dict[str, str]:
+    """Return the help of the settings of a mapping: the text below each one's declaration.
+
+    pydantic would read it, too (`use_attribute_docstrings`), but from the source of every model at
+    every start, which takes longer than all else that it does then.
+
+    Args:
+        model: The declaration of the mapping.
+
+    Returns:
+        The texts by the names of the fields.
+    """
+    [declaration] = ast.parse(inspect.getsource(model)).body
+    texts = {}
+    for pair in pairwise(ast.iter_child_nodes(declaration)):
+        match pair:
+            case (
+                ast.AnnAssign(target=ast.Name(id=name)),
+                ast.Expr(value=ast.Constant(value=str(text))),
+            ):
+                texts[name] = inspect.cleandoc(text)
+    return texts
+
+
+def _models(declaration: type[Settings]) -> Iterator[type[Settings]]:
+    """Walk a declaration and those below it; those that are in several places come again."""
+    yield declaration
+    for field in declared(declaration).values():
+        below = child(field)
+        if below is not None:
+            yield from _models(below)
+
+
+def _explain(properties: dict[str, Any], model: type[Settings]) -> None:
+    texts = help_of(model)
+    for name, field in model.model_fields.items():
+        if name in texts:
+            properties[field.alias or name]["description"] = texts[name]
 
 
 class _Generator(GenerateJsonSchema):

@@ -1,7 +1,7 @@
 """No input takes more than linear time: doubled four times, it takes about sixteen times as long.
 
-Compared are processor times of one run, the best of several; what is quadratic would take 256 times
-as long.
+Compared are processor times of one run, the best of several attempts; what is quadratic would take
+256 times as long.
 """
 
 import gc
@@ -41,10 +41,10 @@ def _no_collections():
     gc.enable()
 
 
-def seconds(work, octets):
-    """Return the least processor time that work takes, of a few times."""
+def seconds(work, octets, times=3):
+    """Return the least processor time that work takes, of so many times."""
     found = []
-    for _ in range(3):
+    for _ in range(times):
         began = time.thread_time()
         work(octets)
         found.append(time.thread_time() - began)
@@ -66,8 +66,9 @@ def assert_linear(work, make, most=1 << 22):
             return
     ratios = []
     for _ in range(ATTEMPTS):
-        small, large = (seconds(work, make(times * size)) for times in (1, FACTOR))
-        ratios.append(large / small)
+        # What takes too long by chance has another attempt.
+        large = seconds(work, make(FACTOR * size), times=1)
+        ratios.append(large / seconds(work, make(size)))
         if ratios[-1] < MOST:
             return
     pytest.fail(f"{FACTOR} times {size} octets take {ratios} times as long")

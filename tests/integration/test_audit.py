@@ -61,7 +61,7 @@ def audited(lines, action):
 
 async def command(directory, *arguments):
     """Run a command; return its exit code and the lines of its stderr that are JSON."""
-    process = await asyncio.create_subprocess_exec(
+    process = await Daemon.execute(
         *(sys.executable, "-m", "collector", *arguments),
         *("-c", str(directory / "collector.yaml")),
         stdin=asyncio.subprocess.DEVNULL,

@@ -55,7 +55,7 @@ class Site:
 
     async def call(self, *arguments):
         """Run a command of the collector; return its exit code, stdout and stderr."""
-        process = await asyncio.create_subprocess_exec(
+        process = await Daemon.execute(
             sys.executable,
             "-m",
             "collector",

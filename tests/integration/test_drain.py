@@ -34,7 +34,7 @@ async def leave_behind(directory, sink, count):
 
 
 async def start_drain(directory):
-    return await asyncio.create_subprocess_exec(
+    return await Daemon.execute(
         *(sys.executable, "-m", "collector", "spool", "drain"),
         *("-c", str(directory / "collector.yaml")),
         stderr=asyncio.subprocess.PIPE,

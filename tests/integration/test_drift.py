@@ -40,7 +40,7 @@ async def drift_command(directory, config, daemon):
     address = (await daemon.logged("admin server listening"))["url"]
     file = directory / "asking.yaml"
     file.write_text(yaml.safe_dump({**config, "admin": {"port": int(address.rpartition(":")[2])}}))
-    process = await asyncio.create_subprocess_exec(
+    process = await Daemon.execute(
         *(sys.executable, "-m", "collector", "drift", "-c", str(file)),
         stdout=asyncio.subprocess.PIPE,
     )
