@@ -19,9 +19,11 @@ from collector.events.envelope import Arrival, Receipt
 from collector.identity import ID_OCTETS
 from collector.parsers import cef, repairs
 from collector.parsers.base import ParseError
+from collector.parsers.shapes.codes import Kind
 from collector.parsers.shapes.compiled import IS_THERE
-from collector.parsers.shapes.evaluation import Constant, evaluate, leaves
-from collector.parsers.shapes.outline import Kind, UnfitError
+from collector.parsers.shapes.evaluation import evaluate
+from collector.parsers.shapes.fields import Constant, leaves
+from collector.parsers.shapes.outline import UnfitError
 from collector.parsers.shapes.programs import layout_of, program_of
 
 if IS_THERE:
@@ -100,7 +102,7 @@ class _Shape:
     def add_to(self, tree: Tree) -> None:
         """Have a tree know it."""
         steps = [
-            (step.literal, int(step.kind), step.octets if self._is_fixed(at) else None)
+            (step.literal, step.kind, step.octets if self._is_fixed(at) else None)
             for at, step in enumerate(self.outline.steps)
         ]
         tree.add(steps, self.program)
@@ -202,6 +204,19 @@ class Translator:
             self._learn(message)
 
     @staticmethod
+    def fits(frame: bytes, tail: bytes) -> bool:
+        """Say whether the header of a frame ends as that of another.
+
+        Then it has the same key, and its text begins right there: a blank ends the structured data
+        (RFC 5424 section 6), so that nothing of what follows belongs to it.
+
+        Args:
+            frame: a syslog message.
+            tail: the structured data of the other, with the blank behind it.
+        """
+        return frame.__class__ is bytes and kernel.after_tail(frame, tail) >= 0
+
+    @staticmethod
     def tail_of(frame: bytes, text: str) -> bytes:
         """Return the structured data of a frame with the blank behind it, see `fits`.
 
@@ -296,19 +311,6 @@ def _varied(step: Step) -> bytes:
 def _added(receipt: Receipt) -> tuple[bytes, bytes | None]:
     """Return the time of receipt and the sender's address as JSON; None where it has none."""
     return b'"%b"' % receipt.created.encode(), orjson.dumps(receipt.peer) if receipt.peer else None
-
-
-def fits(frame: bytes, tail: bytes) -> bool:
-    """Say whether the header of a frame ends as that of another.
-
-    Then it has the same key, and its text begins right there: a blank ends the structured data (RFC
-    5424 section 6), so that nothing of what follows belongs to it.
-
-    Args:
-        frame: a syslog message.
-        tail: the structured data of the other, with the blank behind it.
-    """
-    return frame.__class__ is bytes and kernel.after_tail(frame, tail) >= 0
 
 
 def _tree() -> Tree:

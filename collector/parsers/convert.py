@@ -17,6 +17,8 @@ from typing import Any, Final
 
 import orjson
 
+from collector.parsers.shapes.codes import Way
+
 _LONG_MIN: Final = -(2**63)
 _LONG_MAX: Final = 2**63 - 1
 _SAFE_DIGITS: Final = 18  # any number of so many digits fits in 64 bits
@@ -50,7 +52,7 @@ class Conversion:
             ``*`` for names that the input decides. None for a function that returns one value.
         prepare: loads what the function needs, so that no message waits for it; called when a
             table with the conversion is compiled. None where there is nothing to load.
-        way: the name of what writes the same of a text in `shapes.kernel`; None if nothing does.
+        way: how the kernel of shapes writes the same of a text; None if it does not.
         by_name: of a function that takes an object and returns several fields: which field becomes
             of an entry that is a text or a number follows from the names alone, and the field is
             the text of the entry.
@@ -61,7 +63,7 @@ class Conversion:
     joint: bool = False
     yields: Mapping[str, str] | None = None
     prepare: Callable[[], object] | None = None
-    way: str | None = None
+    way: Way | None = None
     by_name: bool = False
 
     def __call__(self, *values: Any) -> Any:
@@ -70,7 +72,7 @@ class Conversion:
 
 
 def conversion(
-    field_type: str, *, joint: bool = False, way: str | None = None
+    field_type: str, *, joint: bool = False, way: Way | None = None
 ) -> Callable[[Callable[..., Any]], Conversion]:
     """Make a `Conversion` of the decorated function."""
     return lambda function: Conversion(function, field_type, joint, way=way)
@@ -120,13 +122,13 @@ def keywords(value: Any) -> list[str] | None:
     return [text for entry in entries if (text := keyword(entry)) is not None] or None
 
 
-@conversion("array of keyword", joint=True, way="LISTED")
+@conversion("array of keyword", joint=True, way=Way.LISTED)
 def collected(*values: Any) -> list[str] | None:
     """List the sources that are there, in the order of the rule."""
     return [text for value in values if (text := keyword(value)) is not None] or None
 
 
-@conversion("long", way="WHOLE")
+@conversion("long", way=Way.WHOLE)
 def long(value: Any) -> int | None:
     """Convert whole numbers and their decimal text, within 64 bits."""
     if isinstance(value, str):
@@ -146,7 +148,7 @@ def long(value: Any) -> int | None:
     return value if _LONG_MIN <= value <= _LONG_MAX else None
 
 
-@conversion("float", way="WHOLE")
+@conversion("float", way=Way.WHOLE)
 def number(value: Any) -> int | float | None:
     """Convert numbers and their decimal text; a whole number stays an integer."""
     whole: int | None = long.function(value)
@@ -157,13 +159,13 @@ def number(value: Any) -> int | float | None:
     return value if isinstance(value, float) and math.isfinite(value) else None
 
 
-@conversion("boolean", way="FLAG")
+@conversion("boolean", way=Way.FLAG)
 def boolean(value: Any) -> bool | None:
     """Convert ``True`` and ``1``, ``False`` and ``0``, as JSON values or as text."""
     return _BOOLEANS.get(value) if isinstance(value, (str, int)) else None
 
 
-@conversion("ip", way="ADDRESS")
+@conversion("ip", way=Way.ADDRESS)
 def ip(value: Any) -> str | None:
     """Keep an IPv4 or IPv6 address as it is written, and nothing else."""
     return value if isinstance(value, str) and is_ip(value) else None
@@ -189,7 +191,7 @@ def _is_ip(text: str) -> bool:
     return True
 
 
-@conversion("date", way="EPOCH")
+@conversion("date", way=Way.EPOCH)
 def epoch_ms(value: Any) -> str | None:
     """Convert milliseconds since 1970, a number or its text."""
     milliseconds = long.function(value)
@@ -201,7 +203,7 @@ def epoch_ms(value: Any) -> str | None:
         return None  # outside the years 1 to 9999
 
 
-@conversion("date", way="DATE")
+@conversion("date", way=Way.DATE)
 def iso_date(value: Any) -> str | None:
     """Convert an ISO 8601 date and time; without an offset it is UTC."""
     if not isinstance(value, str) or len(value) > _DATE_CHARACTERS:
@@ -265,7 +267,7 @@ def _last_separator(path: str) -> int:
     return max(path.rfind("\\"), path.rfind("/"))
 
 
-@conversion("array of keyword", joint=True, way="SORTED")
+@conversion("array of keyword", joint=True, way=Way.SORTED)
 def distinct(*values: Any) -> list[str] | None:
     """Collect fields and lists of them into one sorted list without repetition."""
     if len(values) == 1 and isinstance(values[0], str):

@@ -27,6 +27,7 @@ from collector.parsers.inferred.risk import risk_of_cef_severity
 from collector.parsers.labels import UNKNOWN, LabelResolver
 from collector.parsers.mapping import WHOLE_INPUT, Rule, Table, under
 from collector.parsers.shapes.cef_outline import outline_of
+from collector.parsers.shapes.codes import Way
 from collector.parsers.shapes.outline import Outline
 from collector.parsers.text import encodable
 from collector.parsers.vendor import Decoded, Vendor
@@ -46,7 +47,7 @@ _HEADER: Final = (
 _AS_THEY_ARE: Final = frozenset({"filePath"})
 
 
-@conversion("wildcard", way="UNQUOTED")
+@conversion("wildcard", way=Way.UNQUOTED)
 def _without_quotes(value: str) -> str | None:
     """Remove the double quotes; the backslashes were undoubled before."""
     return value.replace('"', "") or None

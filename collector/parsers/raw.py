@@ -3,7 +3,8 @@
 from typing import Final
 
 from collector.parsers.mapping import Rule, Table
-from collector.parsers.shapes.outline import Kind, Outline
+from collector.parsers.shapes.codes import Kind
+from collector.parsers.shapes.outline import Outline
 from collector.parsers.text import encodable
 from collector.parsers.vendor import Decoded, Vendor
 

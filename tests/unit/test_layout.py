@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "collector"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-COMPILED = sorted(PACKAGE.rglob("*.pyx"))
+COMPILED = sorted(path for kind in ("pyx", "pxd") for path in PACKAGE.rglob(f"*.{kind}"))
 PURE = [path for path in MODULES if path.parts[len(PACKAGE.parts)] in ("syslog", "parsers")]
 
 # What would give a protocol eyes, hands or a watch.
@@ -31,8 +31,6 @@ IMPURE = {
     "time",
     "uvloop",
 }
-# Looks once, when it is imported, whether the kernel is wanted.
-ALLOWED = {"parsers/shapes/compiled.py": {"os"}}
 # Started as processes by the integration tests, which is what they are for.
 TESTED_AS_PROCESSES = {
     "__main__.py",
@@ -61,7 +59,7 @@ def imported(path):
 def test_protocols_do_no_io_and_read_no_clock(path):
     """Everything they need comes in as an argument."""
     roots = {".".join(name.split(".")[:depth]) for name in imported(path) for depth in (1, 2)}
-    assert roots & IMPURE == ALLOWED.get(str(path.relative_to(PACKAGE)), set())
+    assert roots & IMPURE == set()
 
 
 @pytest.mark.parametrize("path", PURE, ids=lambda path: str(path.relative_to(PACKAGE)))

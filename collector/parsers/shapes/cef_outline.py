@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from collector.parsers import cef
 from collector.parsers.labels import UNKNOWN, is_label, names_of
-from collector.parsers.shapes.outline import Kind, Outline, Source, UnfitError
+from collector.parsers.shapes.codes import Kind
+from collector.parsers.shapes.outline import Outline, Source, UnfitError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping

@@ -1,17 +1,11 @@
 """Whether the kernel of shapes is there: it is compiled when the package is built, if it can be."""
 
-import os
 from importlib import import_module
 from typing import Final
-
-SWITCH: Final = "COLLECTOR_KERNEL"
-"""The environment variable that, set to ``off``, has everything read the general way."""
 
 
 def _is_there() -> bool:
     """Say whether it can be used; one that was built for another system cannot."""
-    if os.environ.get(SWITCH) == "off":
-        return False
     try:
         import_module("collector.parsers.shapes.kernel")
     except ImportError:

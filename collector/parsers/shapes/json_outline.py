@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from collector.parsers.paths import FIRST
-from collector.parsers.shapes.outline import Argument, Kind, Outline, Source, UnfitError
+from collector.parsers.shapes.codes import Argument, Kind
+from collector.parsers.shapes.outline import Outline, Source, UnfitError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-Path = tuple[str, ...]
+    from collector.parsers.shapes.outline import Path
 
 _MAX_DEPTH: Final = 16  # of objects that rules read
 

@@ -1,43 +1,23 @@
 from collections.abc import Callable, Sequence
-from typing import Any
+from enum import IntEnum
+from typing import Any, TypeAlias
 
-TEXT: int
-INTEGER: int
-BOOLEAN: int
-VALUE: int
-FIELD: int
-MARK: int
-END: int
-FIELD_AS_IS: int
-REST: int
-
-CONSTANT: int
-RAW: int
-QUOTED: int
-UNESCAPED: int
-BARE: int
-WHOLE: int
-FLAG: int
-EPOCH: int
-DATE: int
-LEAF: int
-ENVELOPE: int
-ADDRESS: int
-UNQUOTED: int
-LISTED: int
-SORTED: int
-
-SLOT: int
-SPAN: int
-RESULT: int
+from collector.parsers.shapes import codes
 
 MAX_SLOTS: int
+MAX_ENTRIES: int
+
+Kind: type[IntEnum]
+Argument: type[IntEnum]
+Way: type[IntEnum]
+
+Step: TypeAlias = tuple[bytes, codes.Kind, bytes | None]
 
 class Piece:
     def __init__(
         self,
         literal: bytes,
-        way: int,
+        way: codes.Way,
         index: int = 0,
         leaf: int = 0,
         convert: Callable[[Any], bytes | None] | None = None,
@@ -55,7 +35,7 @@ class Operation:
 
 class Program:
     def __init__(
-        self, kinds: list[int], operations: list[Operation], pieces: list[Piece]
+        self, kinds: list[codes.Kind], operations: list[Operation], pieces: list[Piece]
     ) -> None: ...
 
 class Tree:
@@ -63,7 +43,7 @@ class Tree:
     octets: int
     results: int
     def __init__(self, load: Callable[[bytes], Any], unescape: Callable[[str], str]) -> None: ...
-    def add(self, steps: list[tuple[bytes, int, bytes | None]], program: Program) -> None: ...
+    def add(self, steps: list[Step], program: Program) -> None: ...
     def translate(self, message: bytes, envelope: tuple[bytes | None, ...]) -> bytes | None: ...
     def translate_run(
         self,

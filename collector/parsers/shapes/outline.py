@@ -8,45 +8,19 @@ kernel does; here outlines are made of samples, once for each shape.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
+
+from collector.parsers.shapes.codes import MAX_STEPS, Argument, Kind
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-MAX_STEPS: Final = 400
-"""Steps of an outline; messages with more are read the general way."""
+Path = tuple[str, ...]
+"""Where a value stands: the names on the way to it."""
 
 
-class Kind(IntEnum):
-    """What the octets of a value may be; the numbers are the kernel's."""
-
-    TEXT = 0
-    """The inside of a JSON string, not empty."""
-    INTEGER = 1
-    """A JSON number of at most 18 digits and nothing else."""
-    BOOLEAN = 2
-    VALUE = 3
-    """Any JSON value."""
-    FIELD = 4
-    """A CEF value that says something."""
-    MARK = 5
-    """No octets: a place."""
-    END = 6
-    FIELD_AS_IS = 7
-    """A `FIELD` whose escapes belong to it."""
-    REST = 8
-    """All that is left of a message, if there is anything."""
-
-
-class Argument(IntEnum):
-    """Where the kernel finds what an operation takes; the numbers are its own."""
-
-    SLOT = 0
-    SPAN = 1
-    """From one `MARK` to another."""
-    RESULT = 2
-    """Of an operation before."""
+TEXTS: Final = frozenset({Kind.TEXT, Kind.FIELD, Kind.FIELD_AS_IS, Kind.REST})
+SCALARS: Final = TEXTS | {Kind.INTEGER, Kind.BOOLEAN}
 
 
 class UnfitError(Exception):
@@ -90,6 +64,16 @@ class Source:
     kind: Kind | None = None
     entries: tuple[Source, ...] = ()
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether there is nothing in any message of the shape."""
+        return not self.slots and (self.value is ABSENT or self.value is None)
+
+    @property
+    def is_object(self) -> bool:
+        """Whether it is an object in all messages of the shape, whose entries have sources."""
+        return isinstance(self.value, dict) and self.kind is not Kind.VALUE and not self.through
+
     def then(self, function: Callable[[Any], Any]) -> Source:
         """Return what becomes of the value in a function."""
         made = function(self.value)
@@ -102,6 +86,7 @@ ABSENT: Final[Any] = type("Absent", (), {"__slots__": (), "__repr__": lambda _: 
 """The value of what is not there."""
 
 NOWHERE: Final = Source(ABSENT)
+"""The source of what is in no message of the shape."""
 
 
 @dataclass(slots=True)
@@ -110,11 +95,11 @@ class Outline:
 
     Attributes:
         steps: what it is made of, in order; the last is an `END`.
-        sources: its values, by where they stand: a tuple of names.
+        sources: its values, by where they stand.
     """
 
     steps: list[Step] = field(default_factory=list)
-    sources: dict[tuple[str, ...], Source] = field(default_factory=dict)
+    sources: dict[Path, Source] = field(default_factory=dict)
 
     def add(self, literal: bytes, kind: Kind, octets: bytes = b"", *, fixed: bool = False) -> int:
         """Add a step; return its number."""
@@ -123,9 +108,7 @@ class Outline:
         self.steps.append(Step(literal, kind, octets, fixed))
         return len(self.steps) - 1
 
-    def add_value(
-        self, path: tuple[str, ...], value: Any, literal: bytes, kind: Kind, octets: bytes
-    ) -> None:
+    def add_value(self, path: Path, value: Any, literal: bytes, kind: Kind, octets: bytes) -> None:
         """Add a step whose value stands at a path; `value` is what rules read there."""
         slot = self.add(literal, kind, octets)
         self.sources[path] = Source(value, (slot,), (Argument.SLOT, slot), kind=kind)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from collector.parsers.shapes.codes import Argument, Kind, Way
 from collector.parsers.shapes.compiled import IS_THERE
-from collector.parsers.shapes.evaluation import Constant, Copy, Leaf, leaves
-from collector.parsers.shapes.outline import Argument, Kind
+from collector.parsers.shapes.fields import Constant, Copy, Leaf, leaves
 
 if IS_THERE:
     from collector.parsers.shapes import kernel
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from collector.parsers.base import Event
-    from collector.parsers.shapes.evaluation import Evaluated, Field, Operation, Path
-    from collector.parsers.shapes.outline import Outline, Step
+    from collector.parsers.shapes.evaluation import Evaluated
+    from collector.parsers.shapes.fields import Field
+    from collector.parsers.shapes.operations import Operation
+    from collector.parsers.shapes.outline import Outline, Path, Step
 
 _IDENTITY_OCTETS: Final = 16
 
@@ -67,7 +69,7 @@ def program_of(
     replaced = evaluated.checks.keys() - placed
     operations = [*evaluated.operations, *(evaluated.checks[path] for path in replaced)]
     return kernel.Program(
-        [int(step.kind) for step in outline.steps],
+        [step.kind for step in outline.steps],
         _operations(operations, outline.steps),
         _Writer(outline, evaluated.fields, added).pieces(layout),
     )
@@ -133,13 +135,13 @@ class _Writer:
 
     def pieces(self, layout: dict[str, Any]) -> list[kernel.Piece]:
         self._write(layout)
-        self._value(kernel.CONSTANT)
+        self._value(Way.CONSTANT)
         return self._pieces
 
     def _write(self, what: Any) -> None:
         for number, added in enumerate(self._added):
             if what is added:
-                self._value(kernel.ENVELOPE, number)
+                self._value(Way.ENVELOPE, number)
                 return
         if isinstance(what, Place):
             self._field(self._fields[what.path])
@@ -157,22 +159,21 @@ class _Writer:
 
     def _field(self, field: Field) -> None:
         if isinstance(field, Leaf):
-            self._value(kernel.LEAF, field.operation, field.index)
+            self._value(Way.LEAF, field.operation, field.index)
         elif isinstance(field, Copy):
             before, behind = field.around
             self._literal += before
-            way = getattr(kernel, field.way)
-            self._value(way, field.slot, 0, field.convert, field.slots)
+            self._value(field.way, field.slot, 0, field.convert, field.slots)
             self._literal += behind
         else:
             self._literal += b'"'
             for slot, step in enumerate(self._outline.steps):
                 self._literal += _escaped(step.literal)
                 if step.kind not in {Kind.MARK, Kind.END}:
-                    self._value(kernel.RAW, slot)
+                    self._value(Way.RAW, slot)
             self._literal += b'"'
 
-    def _value(self, way: int, *where: Any) -> None:
+    def _value(self, way: Way, *where: Any) -> None:
         self._pieces.append(kernel.Piece(self._literal, way, *where))
         self._literal = b""
 

@@ -20,7 +20,6 @@ from collector.events.translation import (
     MAX_TAIL,
     MISSES_PER_SHAPE,
     Translator,
-    fits,
     translator,
 )
 from collector.parsers import PARSERS, PROFILES, build, cef
@@ -301,8 +300,8 @@ def test_some_headers_have_no_end_that_can_be_compared(frame):
 
 def test_a_frame_that_was_cut_fits_no_header():
     """It has to be tagged."""
-    assert fits(FRAME, b"- ")
-    assert not fits(CutFrame(FRAME), b"- ")
+    assert Translator.fits(FRAME, b"- ")
+    assert not Translator.fits(CutFrame(FRAME), b"- ")
 
 
 # Bounds.

@@ -2,22 +2,15 @@
 
 import pytest
 
-from collector.parsers.shapes import compiled
+from collector.parsers.shapes.codes import MAX_STEPS, Argument, Kind
 from collector.parsers.shapes.outline import (
     ABSENT,
-    MAX_STEPS,
     NOWHERE,
-    Argument,
-    Kind,
     Outline,
     Source,
     Step,
     UnfitError,
 )
-from tests.peers import require_kernel
-
-if compiled.IS_THERE:
-    from collector.parsers.shapes import kernel
 
 
 def test_steps_are_numbered():
@@ -59,13 +52,3 @@ def test_what_is_nowhere_is_absent():
     """And is told from null."""
     assert NOWHERE.value is ABSENT
     assert repr(ABSENT) == "ABSENT"
-
-
-def test_the_kernel_has_the_same_names():
-    """Kinds and arguments are numbers to it."""
-    require_kernel()
-    assert {kind: getattr(kernel, kind.name) for kind in Kind} == {kind: int(kind) for kind in Kind}
-    assert {way: getattr(kernel, way.name) for way in Argument} == {
-        way: int(way) for way in Argument
-    }
-    assert kernel.MAX_SLOTS >= MAX_STEPS

@@ -5,7 +5,8 @@ import pytest
 
 from collector.parsers import PARSERS, build
 from collector.parsers.shapes import compiled
-from collector.parsers.shapes.evaluation import evaluate, leaves
+from collector.parsers.shapes.evaluation import evaluate
+from collector.parsers.shapes.fields import leaves
 from collector.parsers.shapes.programs import Place, layout_of, program_of
 from tests.peers import require_kernel
 from tests.shapes import samples

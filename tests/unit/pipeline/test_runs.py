@@ -23,12 +23,12 @@ from collector.routing import KeySlot, Router
 from collector.syslog.framing import CutFrame
 from collector.syslog.message import KeyName
 from tests.peers import require_kernel
+from tests.pipelines import NOW, Spool
 from tests.shapes import Fields, Members, parser, samples, vary_cef, vary_json, vary_text
 
 if compiled.IS_THERE:
     from collector.parsers.shapes import kernel
 
-NOW = 1_767_323_045_678_901_234  # nanoseconds since 1970
 SEEDS = st.integers(0, 2**32 - 1)
 VENDORS = ("harfanglab", "cybereason")
 
@@ -63,19 +63,6 @@ class Batcher:
         assert len(identifiers) == 16 * len(documents)
         for at, document in enumerate(documents):
             self.taken.append((identifiers[16 * at : 16 * at + 16].hex(), intake, document))
-
-
-class Spool:
-    """Keeps dead letters for ever."""
-
-    def __init__(self, ledger):
-        self.ledger = ledger
-        self.letters = []
-
-    def set_aside(self, letter):
-        self.ledger.in_memory -= 1
-        self.ledger.dead_lettered[letter.reason] += 1
-        self.letters.append(letter)
 
 
 class Watch:
@@ -273,6 +260,7 @@ class Broken:
         self._messages = messages
         self.takes_runs = translator.takes_runs
         self.tail_of = translator.tail_of
+        self.fits = translator.fits
 
     def translate(self, message, arrival):
         if self._messages is None or message in self._messages:
