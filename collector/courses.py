@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable, Coroutine, Iterator
 
 log = structlog.get_logger(__name__)
 
@@ -41,3 +42,20 @@ class Courses:
                 "task failed, please report it", task=task.get_name(), exc_info=task.exception()
             )
             self._fail()
+
+
+@contextmanager
+def whole(fail: Callable[[], None]) -> Iterator[None]:
+    """Ask for a stop if settings are taken over in part only.
+
+    Half changed, we might answer for messages that are not safe.
+
+    Args:
+        fail: asks for it; the error goes on.
+    """
+    try:
+        yield
+    except Exception:
+        log.exception("settings taken over in part only, please report it")
+        fail()
+        raise

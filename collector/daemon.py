@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 import structlog
 
-from collector import __version__, logs, watching
+from collector import __version__, board, logs, watching
 from collector.admin.inbox import Inbox
 from collector.admin.server import AdminServer
 from collector.config import referenced_files, warnings
@@ -23,7 +23,8 @@ from collector.courses import Courses
 from collector.listeners.sockets import authority, reachable
 from collector.loading import Reloaded
 from collector.logs import Reports
-from collector.service import REFUSALS, InboxAccess, StartError
+from collector.refusals import REFUSALS, StartError
+from collector.service import InboxAccess
 from collector.settings.changes import as_running, changes, document_as_running, needs_restart
 from collector.settings.files import FileError
 
@@ -32,10 +33,16 @@ if TYPE_CHECKING:
 
     from prometheus_client.registry import Collector
 
+    from collector.board import Board
     from collector.config import Config
+    from collector.listeners.opening import OwnSockets
     from collector.loading import Load, Loaded
     from collector.metrics import Stats
     from collector.systemd import Notifier
+
+# Between two looks at how far a start has come, and what each step of it gains with systemd.
+PROGRESS_SECONDS: Final = 5.0
+STEP_SECONDS: Final = 300.0
 
 # Between two lines about files that cannot be used while they are tried again and again.
 FILES_REPORT_SECONDS: Final = 300.0
@@ -58,8 +65,10 @@ class Daemon(ABC, Generic[Prepared]):
     Args:
         loaded: the settings.
         load: reads them again.
+        sockets: bind what the listeners receive from.
         notifier: tells systemd how the daemon is.
         stats: counters of this process.
+        shown: the board, which shows how far a start has come.
 
     Attributes:
         stop_asked: set when the daemon is to stop.
@@ -68,11 +77,22 @@ class Daemon(ABC, Generic[Prepared]):
         StartError: the admin server's token can no longer be read.
     """
 
-    def __init__(self, loaded: Loaded, load: Load, notifier: Notifier, stats: Stats) -> None:
+    def __init__(
+        self,
+        loaded: Loaded,
+        load: Load,
+        sockets: OwnSockets,
+        notifier: Notifier,
+        *,
+        stats: Stats,
+        shown: Board,
+    ) -> None:
         self._loaded = loaded
         self._load = load
+        self._sockets = sockets
         self._notifier = notifier
         self._stats = stats
+        self._board = shown
         self._started = time.time()
         self._inbox = Inbox()
         admin = loaded.config.admin
@@ -113,17 +133,19 @@ class Daemon(ABC, Generic[Prepared]):
         """Return what yields all metrics, as they are now."""
 
     @abstractmethod
-    async def start(self) -> None:
-        """Start everything, listeners last.
-
-        Raises:
-            StartError: something cannot be as the settings ask for; what had been started is
-            stopped again.
-        """
-
-    @abstractmethod
     async def stop(self) -> None:
         """Stop listening, deliver what is there, give up after the grace period or if cancelled."""
+
+    async def _open(self) -> None:
+        """Do what comes before anything can be asked; raises StartError, and nothing is open."""
+
+    @abstractmethod
+    def _begin(self) -> None:
+        """Begin what goes on beside, once the first settings are gone by."""
+
+    @abstractmethod
+    async def _break_off(self) -> None:
+        """Stop what has been started before the start has failed."""
 
     @abstractmethod
     async def _prepare(self, loaded: Loaded) -> Prepared:
@@ -136,6 +158,43 @@ class Daemon(ABC, Generic[Prepared]):
     @abstractmethod
     async def _discard(self, prepared: Prepared) -> None:
         """Let go of what was prepared for nothing."""
+
+    # Beginning.
+
+    async def start(self) -> None:
+        """Start everything, listeners last.
+
+        Raises:
+            StartError: something cannot be as the settings ask for, as an address that cannot be
+            bound; what had been started is stopped again.
+        """
+        telling = asyncio.create_task(self._tell_progress(), name="progress")
+        try:
+            await self._open()
+            await self._start()
+        finally:
+            telling.cancel()
+        self._sockets.close_rest()
+
+    async def _start(self) -> None:
+        try:
+            async with self._changing:  # a reload that is asked for by now comes after it
+                await self._start_admin()
+                await self._go_by(self._loaded)
+                self._begin()
+        except (StartError, OSError, *REFUSALS) as error:
+            await self._break_off()
+            await self._admin.stop()
+            raise StartError(str(error)) from error
+
+    async def _tell_progress(self) -> None:
+        """Have systemd wait for a start that takes long, as long as it gets further."""
+        column, known = self._board.column(board.PROGRESS), 0
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            if column.total() != known:
+                known = column.total()
+                self._notifier.starting(STEP_SECONDS)
 
     # The admin server.
 

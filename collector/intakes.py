@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from collector.board import Post, admitted, granted
 from collector.events import filters
 from collector.events.constant_fields import adder
 from collector.events.envelope import finisher, header_reader
@@ -14,7 +15,6 @@ from collector.pipeline import Intake, Outlet
 from collector.ratelimit import SharedLimit, TokenBucket
 from collector.routing import KeySlot, Router
 from collector.settings.problems import ConfigError, Problem
-from collector.workers.board import Post, admitted, granted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from collector.config import Config, IntakeSettings
     from collector.deliveries import Deliveries
     from collector.drift import DriftWatch
+    from collector.events.envelope import Finish
+    from collector.events.translation import Translator
     from collector.metrics import Stats
+    from collector.parsers import Parser
     from collector.ratelimit import Limit
     from collector.syslog.message import KeyName
 
@@ -59,6 +62,7 @@ class IntakeMaker:
         watches: what looks for what is new, by intake.
         key_name: where in the structured data a key stands.
         post: the place of the process among the workers, who keep rates together.
+        uses_kernel: whether messages of known shapes are read by the compiled kernel.
     """
 
     config: Config
@@ -67,6 +71,7 @@ class IntakeMaker:
     watches: Mapping[str, DriftWatch]
     key_name: KeyName
     post: Post = field(default_factory=Post.alone)
+    uses_kernel: bool = True
 
     def router(self, keys: Keys) -> Router:
         """Return what finds the intakes of messages, by their keys and without."""
@@ -103,7 +108,6 @@ class IntakeMaker:
             timestamp_fallback=settings.timestamp_fallback,
             add_fields=adder(settings.fields),
         )
-        with_header = "syslog" in settings.envelope
         return Intake(
             settings.name,
             parse,
@@ -111,17 +115,25 @@ class IntakeMaker:
             self.stats.intakes[settings.name],
             self.watches[settings.name],
             finish=finish,
-            translator=translator(
-                PARSERS[settings.parser],
-                settings.profile,
-                parse,
-                finish,
-                header_reader(self.key_name, keys) if with_header else None,
-            ),
+            translator=self._translator(settings, parse, finish, keys),
             select=filters.selector(settings.drop, zip(sinks, outlets, strict=True)),
             limit=None if rate is None else self._limit(settings.name, rate.events_per_second),
             keep_excess=rate is not None and rate.when_over == "dead_letter",
             keep_unparsed=settings.on_parse_error == "dead_letter",
+        )
+
+    def _translator(
+        self, settings: IntakeSettings, parse: Parser, finish: Finish, keys: Collection[str]
+    ) -> Translator | None:
+        if not self.uses_kernel:
+            return None
+        with_header = "syslog" in settings.envelope
+        return translator(
+            PARSERS[settings.parser],
+            settings.profile,
+            parse,
+            finish,
+            header_reader(self.key_name, keys) if with_header else None,
         )
 
     def _limit(self, intake: str, rate: float) -> Limit:

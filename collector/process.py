@@ -15,8 +15,8 @@ import uvloop
 from collector import __version__, logs, memory
 from collector.listeners.opening import OwnSockets
 from collector.loading import Loaded
-from collector.parsers.shapes import compiled
 from collector.single import SingleDaemon
+from collector.switches import uses_kernel
 from collector.systemd import InheritedSockets, Notifier, inherited_sockets
 from collector.workers.accepting import DealtSockets
 from collector.workers.count import worker_count
@@ -68,7 +68,7 @@ async def serve(
     hangup = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup.set)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
-    if not compiled.IS_THERE:
+    if not uses_kernel(os.environ):
         log.warning("compiled kernel not in use: each event costs several times as much")
     await daemon.start()
     logs.audit("start", logs.user(), version=__version__, config_sha256=loaded.sha256)
@@ -91,7 +91,9 @@ def _daemon(loaded: Loaded, load: Load) -> tuple[AnyDaemon, Notifier]:
     notifier = Notifier(os.environ)
     workers = worker_count(loaded.config.workers)
     if workers == 1:
-        return SingleDaemon(loaded, load, OwnSockets(inherited), notifier), notifier
+        kernel = uses_kernel(os.environ)
+        sockets = OwnSockets(inherited)
+        return SingleDaemon(loaded, load, sockets, notifier, uses_kernel=kernel), notifier
     sockets = DealtSockets(inherited, workers)
     return Supervisor(loaded, load, sockets, notifier, workers), notifier
 
@@ -120,7 +122,10 @@ async def drain(config: Config, progress: Callable[[int], None]) -> int:
     """
     loaded = Loaded(config, sha256="")
     sockets = OwnSockets(InheritedSockets([]))
-    daemon = SingleDaemon(loaded, lambda: loaded, sockets, Notifier({}), listens=False)
+    kernel = uses_kernel(os.environ)
+    daemon = SingleDaemon(
+        loaded, lambda: loaded, sockets, Notifier({}), listens=False, uses_kernel=kernel
+    )
     _on_stop_signal(daemon.stop_asked.set)
     await daemon.start()
     ends = [asyncio.ensure_future(end) for end in (daemon.emptied(), daemon.stop_asked.wait())]

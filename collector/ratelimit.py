@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collector.workers.board import Column
+    from collector.board import Column
 
 
 class Limit(Protocol):

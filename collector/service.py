@@ -11,7 +11,7 @@ import asyncio
 import secrets
 import sqlite3
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,8 @@ from pydantic import SecretStr
 from collector import drift, memory, sightings
 from collector.admin.inbox import SECRET_HEADER
 from collector.admin.status import intake_status, listener_status, sink_status
-from collector.courses import Courses
+from collector.board import BUFFERED_OCTETS, Post
+from collector.courses import Courses, whole
 from collector.dead_letters import Office
 from collector.deliveries import Deliveries
 from collector.durability import Durability
@@ -31,23 +32,18 @@ from collector.identity import TAIL_BITS, IdSource
 from collector.intakes import IntakeMaker, Keys, read_keys
 from collector.ledger import Ledger
 from collector.listeners.buffers import Buffers
-from collector.listeners.opening import ListenError
 from collector.listening import Listening, Receivers
 from collector.metrics import IntakeStats, ListenerStats, MetricsCollector, Stats
 from collector.pipeline import Pipeline, Rules
+from collector.refusals import StartError
 from collector.routing import Router
-from collector.settings.files import FileError
-from collector.settings.problems import ConfigError
 from collector.spool.building import build_spool, shares
 from collector.spool.files import LockedError
 from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import NewerVersionError
 from collector.syslog.message import KeyName
-from collector.workers.board import BUFFERED_OCTETS, Post
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from collector.config import Config, SinkSettings
     from collector.deliveries import Plan as DeliveryPlan
     from collector.listeners.opening import Sockets
@@ -59,18 +55,6 @@ if TYPE_CHECKING:
 BUFFERS_SECONDS = 1.0
 
 log = structlog.get_logger(__name__)
-
-
-class RefusedError(Exception):
-    """Another process of the daemon cannot go by settings; the text says why."""
-
-
-# What going by settings may fail of.
-REFUSALS = (ConfigError, FileError, ListenError, RefusedError)
-
-
-class StartError(Exception):
-    """The daemon cannot start; the text says what is wrong and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +89,7 @@ class Service:
         config: the settings.
         sockets: give the listeners what they receive from.
         post: its place among the workers; by default it is the only one.
+        uses_kernel: whether messages of known shapes are read by the compiled kernel.
 
     Attributes:
         stats: its counters.
@@ -114,10 +99,18 @@ class Service:
         failed: whether a part that is needed has broken.
     """
 
-    def __init__(self, config: Config, sockets: Sockets, post: Post | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        sockets: Sockets,
+        post: Post | None = None,
+        *,
+        uses_kernel: bool = True,
+    ) -> None:
         self._config = config
         self._sockets = sockets
         self._post = post or Post.alone()
+        self._uses_kernel = uses_kernel
         self._is_listening = False
         self.stats = Stats(Ledger())
         self._watches: dict[str, drift.DriftWatch] = {}
@@ -137,6 +130,10 @@ class Service:
     def ready(self) -> bool:
         """Say whether every listener listens."""
         return self._is_listening
+
+    def is_hindered(self) -> bool:
+        """Say whether nothing that comes in can be kept: the spool cannot be written."""
+        return self._spool.in_trouble
 
     def degraded(self) -> list[dict[str, str]]:
         """Name what works only in part, each with the reason.
@@ -265,27 +262,14 @@ class Service:
 
     def adopt(self, prepared: Prepared) -> None:
         """Go by other settings from now on; `settle` is to follow."""
-        with self._failing():
+        with whole(self.fail):
             self._adopt(prepared)
 
     async def settle(self) -> None:
         """Wind down what only the former settings needed."""
-        with self._failing():
+        with whole(self.fail):
             await asyncio.gather(self._deliveries.settle(), self._settle_listeners())
         self._forget()
-
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Ask for a stop if settings are taken over in part only.
-
-        Half changed, we might answer for messages that are not safe.
-        """
-        try:
-            yield
-        except Exception:
-            log.exception("settings taken over in part only, please report it")
-            self.fail()
-            raise
 
     async def _settle_listeners(self) -> None:
         await self._listening.settle()
@@ -300,7 +284,13 @@ class Service:
         self._shares.update(prepared.deliveries.shares)
         key_name = KeyName(config.routing.structured_data_id, config.routing.parameter)
         maker = IntakeMaker(
-            config, self._deliveries, self.stats, self._watches, key_name, self._post
+            config,
+            self._deliveries,
+            self.stats,
+            self._watches,
+            key_name,
+            self._post,
+            self._uses_kernel,
         )
         router = maker.router(prepared.keys)
         self._pipeline.reconfigure(

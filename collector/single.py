@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collector.board import Post
 from collector.daemon import Daemon
-from collector.service import REFUSALS, Prepared, Service, StartError
+from collector.service import Prepared, Service
 
 if TYPE_CHECKING:
     from prometheus_client.registry import Collector
@@ -26,6 +27,7 @@ class SingleDaemon(Daemon[Prepared]):
         sockets: bind what the listeners receive from.
         notifier: tells systemd how the daemon is.
         listens: whether to start listeners at all; without, only what waits is delivered.
+        uses_kernel: whether messages of known shapes are read by the compiled kernel.
     """
 
     def __init__(
@@ -36,11 +38,14 @@ class SingleDaemon(Daemon[Prepared]):
         notifier: Notifier,
         *,
         listens: bool = True,
+        uses_kernel: bool = True,
     ) -> None:
-        self._sockets = sockets
         self._listens = listens
-        self._service = Service(loaded.config, sockets)
-        super().__init__(loaded, load, notifier, self._service.stats)
+        post = Post.alone()
+        self._service = Service(loaded.config, sockets, post, uses_kernel=uses_kernel)
+        super().__init__(
+            loaded, load, sockets, notifier, stats=self._service.stats, shown=post.board
+        )
         self.stop_asked = self._service.stop_asked
 
     @property
@@ -79,27 +84,16 @@ class SingleDaemon(Daemon[Prepared]):
 
     # Life.
 
-    async def start(self) -> None:
-        """Start everything, listeners last.
-
-        Raises:
-            StartError: an address cannot be bound, or a secret file that could be read a moment ago
-            no longer can; what had been started is stopped again.
-        """
+    async def _open(self) -> None:
         await self._service.open()
-        try:
-            async with self._changing:  # a reload that is asked for by now comes after it
-                await self._start_admin()
-                self._service.inbox = self._inbox_access()
-                await self._go_by(self._loaded)
-                self._service.begin(listens=self._listens)
-        except (StartError, *REFUSALS) as error:
-            await self._service.wind_down()
-            await self._admin.stop()
-            raise StartError(str(error)) from error
-        self._sockets.close_rest()
+
+    def _begin(self) -> None:
+        self._service.begin(listens=self._listens)
         if self._listens:
             self._beside.begin(self.look_after_files(), "files")
+
+    async def _break_off(self) -> None:
+        await self._service.wind_down()
 
     async def stop(self) -> None:
         """Stop listening, deliver what is there, give up after the grace period or if cancelled."""
@@ -110,6 +104,7 @@ class SingleDaemon(Daemon[Prepared]):
             await self._admin.stop()
 
     async def _prepare(self, loaded: Loaded) -> Prepared:
+        self._service.inbox = self._inbox_access()
         return await self._service.prepare(loaded.config, listen=self._listens)
 
     async def _take_over(self, prepared: Prepared) -> None:

@@ -52,6 +52,10 @@ class Notifier:
         self._failed = False
         self._feeding: asyncio.TimerHandle | None = None
 
+    def starting(self, seconds: float) -> None:
+        """Say that the start goes on, so that systemd does not end it for so long."""
+        self.notify(f"EXTEND_TIMEOUT_USEC={round(seconds * 1e6)}")
+
     def ready(self) -> None:
         """Say that the daemon has started, or has reloaded its settings."""
         self.notify("READY=1")
@@ -195,6 +199,19 @@ class InheritedSockets:
         best = max(found, key=lambda item: (item.name == name, item.is_at(address)))
         self._left.remove(best)
         return best.bound
+
+    def take_like(self, bound: socket.socket, most: int) -> list[socket.socket]:
+        """Return sockets at the same address as one that was taken: with ReusePort= there may be.
+
+        Args:
+            bound: the one.
+            most: how many at most; its taker owns them from now on.
+        """
+        own = bound.type, bound.getsockname()
+        found = [item for item in self._left if (item.bound.type, item.bound.getsockname()) == own]
+        for item in found[:most]:
+            self._left.remove(item)
+        return [item.bound for item in found[:most]]
 
     def close_rest(self) -> None:
         """Close what no listener has taken, and warn of it: what is sent there is lost."""

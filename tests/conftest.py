@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import os
+import sys
 
 import pytest
 import uvloop
@@ -15,6 +16,9 @@ def pytest_configure(config):
     settings.register_profile("searching", max_examples=2000, deadline=None)
     slow = "slow" in config.getoption("markexpr")
     settings.load_profile("searching" if slow else "repeatable")
+    # As on a machine where it was not built, for the tests too.
+    if os.environ.get("COLLECTOR_KERNEL") == "off":
+        sys.modules["collector.parsers.shapes.kernel"] = None
     # The daemons that tests start take three times as long to start where nothing is kept compiled.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     # Nor do they ask anybody whom the system's authorities vouch for, all of which are read.

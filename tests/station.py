@@ -48,7 +48,7 @@ class Station(FakeSink):
         file = self.directory / "refused.yaml"
         file.write_text(yaml.safe_dump({**self.config(), "admin": {"port": 0}}))
         command = (sys.executable, "-m", "collector", "run", "-c", str(file))
-        process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
+        process = await Daemon.execute(*command, stderr=asyncio.subprocess.PIPE)
         _, text = await process.communicate()
         return process.returncode, text.decode()
 

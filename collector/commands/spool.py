@@ -75,7 +75,7 @@ def drain(config: ConfigOption = None) -> None:
     For the last events of a machine that is to go. The daemon must not run. Exit code 1 if events
     still wait in the end.
     """
-    from collector import process, service  # noqa: PLC0415 - others need not its libraries
+    from collector import process, refusals  # noqa: PLC0415 - others need not its libraries
 
     loaded = access.load(config)
     directory = access.directory_of(loaded)
@@ -95,7 +95,7 @@ def drain(config: ConfigOption = None) -> None:
 
         try:
             code = process.run(process.drain(loaded, tell))
-        except service.StartError as error:
+        except refusals.StartError as error:
             shown.stop()
             fail(str(error), 1)
         if code:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from collector.listeners.reasons import MAX_BUFFERED_BYTES
 
 if TYPE_CHECKING:
-    from collector.workers.board import Column
+    from collector.board import Column
 
 
 class Holder(Protocol):

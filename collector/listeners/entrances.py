@@ -215,6 +215,10 @@ class SocketEntrance:
         connected.close()
         count_rejected(self._stats, self._reports, reason, peer)
 
+    def reject(self, visitor: Visitor, reason: str) -> None:
+        """Count and report a connection that was let in and could not be served."""
+        count_rejected(self._stats, self._reports, reason, visitor.peer)
+
     # What becomes of a connection.
 
     async def enter(self, visitor: Visitor, sender: Address) -> str | None:

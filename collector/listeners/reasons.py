@@ -11,6 +11,7 @@ SOURCE_NOT_ALLOWED: Final = "source_not_allowed"
 MAX_CONNECTIONS: Final = "max_connections"
 MAX_CONNECTIONS_PER_SOURCE: Final = "max_connections_per_source"
 MAX_HANDSHAKES: Final = "max_handshakes"
+OPEN_FILES: Final = "open_files"
 PROXY_HEADER: Final = "proxy_header"
 NAME_NOT_ALLOWED: Final = "tls_name_not_allowed"
 
@@ -32,6 +33,7 @@ ALL: Final = (
     MAX_CONNECTIONS_PER_SOURCE,
     MAX_HANDSHAKES,
     NAME_NOT_ALLOWED,
+    OPEN_FILES,
     PROXY_HEADER,
     RELP_PROTOCOL,
     SETTINGS_CHANGED,

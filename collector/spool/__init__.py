@@ -165,6 +165,7 @@ class Spool(Protocol):
 
     Attributes:
         on_disk: whether what waits is written to a disk.
+        in_trouble: whether that cannot be done at present.
         max_bytes: octets that may wait in all.
         gate: closed while nothing more may come in.
         gates: by sink that is configured, closed while its own share is full and its senders are to
@@ -175,6 +176,10 @@ class Spool(Protocol):
     max_bytes: int
     gate: Gate
     gates: dict[str, Gate]
+
+    @property
+    def in_trouble(self) -> bool:
+        """As above."""
 
     async def start(self) -> None:
         """Learn what is there from last time; before anything else."""

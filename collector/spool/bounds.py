@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from collector import board
+from collector.board import Post
 from collector.spool import POOLS
-from collector.workers import board
-from collector.workers.board import Post
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,9 +12,9 @@ from collector.spool.memory import MemorySpool
 from collector.spool.sqlite import SqliteSpool
 
 if TYPE_CHECKING:
+    from collector.board import Post
     from collector.config import Config
     from collector.ledger import Ledger
-    from collector.workers.board import Post
 
 
 def build_spool(

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from collector import board
 from collector.backpressure import Gate
+from collector.board import Board
 from collector.logs import Reports
 from collector.spool import Backlog, Batch, Share
-from collector.workers import board
-from collector.workers.board import Board
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from collector.workers.board import Column
+    from collector.board import Column
 
 # Reading resumes when this share of a bound is free again, so that a full spool does not make the
 # listeners stop and go with every batch.
@@ -68,6 +68,7 @@ class Lane:
         events: copies that wait, those in flight included.
         octets: what they take in the spool.
         batches: how many they are.
+        is_told: whether the log says that its senders wait.
         drops: whether what came last did not fit and was dropped.
         column: what the lanes of all workers hold for the sink, in octets; None without a share.
     """
@@ -80,6 +81,7 @@ class Lane:
     events: int = 0
     octets: int = 0
     batches: int = 0
+    is_told: bool = False
     drops: bool = False
     column: Column | None = None
 
@@ -138,6 +140,7 @@ class Lanes:
         self._configured = dict(self._lanes)
         self._reports = Reports(log)
         self._full = False
+        self._is_told = False  # whether the log says so
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -183,6 +186,7 @@ class Lanes:
         self._note_emptiness()
         # Where all drop what does not fit, nobody is to wait.
         self._full &= any(share.when_full == "block" for share in shares.values())
+        self._is_told &= self._full
         self.reopen()
         self.check()
 
@@ -294,7 +298,11 @@ class Lanes:
                 self._reopen(lane)
         if self._full and self._has_room():
             self._full = False
-            log.info("spool has room again, listeners read on", octets=self.total())
+            if self._is_told:
+                log.info("spool has room again, listeners read on", octets=self.total())
+            self._is_told = False
+        elif self._full:
+            self._tell_full()
         self._regulate()
 
     def _reopen(self, lane: Lane) -> None:
@@ -303,8 +311,12 @@ class Lanes:
         if has_room and self._has_room():
             lane.drops = False
         if lane.gate.closed and (has_room or lane.share.when_full == "drop"):
-            log.info("sink has room again, its senders are read", sink=lane.sink)
+            if lane.is_told:
+                log.info("sink has room again, its senders are read", sink=lane.sink)
+            lane.is_told = False
             lane.gate.open()
+        elif lane.gate.closed:
+            self._tell_share_full(lane)
 
     def _has_room(self) -> bool:
         return self.total() <= self.max_bytes * RESUME_SHARE
@@ -374,9 +386,26 @@ class Lanes:
             return
         bound = lane.share.max_bytes
         if bound is not None and not lane.gate.closed and lane.total() >= bound:
-            log.error("sink's share of the spool full, its senders wait", sink=lane.sink)
+            self._tell_share_full(lane)
             lane.gate.close()
         if not self._full and self.total() >= self.max_bytes:
             self._full = True
-            log.error("spool full, listeners stop reading", octets=self.total(), sink=lane.sink)
+            self._tell_full()
             self._regulate()
+
+    # A small bound fills and empties many times a second: then the log does not have each of them,
+    # but what lasts is in it in the end.
+
+    def _tell_full(self) -> None:
+        if not self._is_told:
+            self._is_told = self._reports.error(
+                "full", "spool full, listeners stop reading", octets=self.total()
+            )
+
+    def _tell_share_full(self, lane: Lane) -> None:
+        if not lane.is_told:
+            lane.is_told = self._reports.error(
+                f"full {lane.sink}",
+                "sink's share of the spool full, its senders wait",
+                sink=lane.sink,
+            )

@@ -7,9 +7,9 @@ from collections import defaultdict, deque
 from itertools import count
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from collector.board import Post
 from collector.spool import EVICTED, SPOOL_FULL, Backlog, Batch, Letter, Share, pool_of
 from collector.spool.lanes import Lanes
-from collector.workers.board import Post
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +35,7 @@ class MemorySpool:
     """
 
     on_disk: ClassVar = False
+    in_trouble: ClassVar = False
 
     def __init__(
         self,

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import structlog
 
+from collector import board
+from collector.board import Post
 from collector.logs import Reports
 from collector.spool import (
     EVICTED,
@@ -34,7 +36,6 @@ from collector.spool.lanes import Lanes
 from collector.spool.opening import Opening
 from collector.spool.store import Outcome, Store, is_damage, stored_size
 from collector.spool.writer import RETRY_SECONDS, Writer
-from collector.workers.board import Post
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -53,7 +54,7 @@ MIB: Final = 1024 * 1024
 
 # What may wait to be written, and how much of what waits for sinks stays in memory, to be next.
 MAX_PENDING_OCTETS: Final = 4 * MIB
-WINDOW_OCTETS: Final = 8 * MIB
+WINDOW_OCTETS: Final = 4 * MIB
 
 # How many windows a lane may fill together with what was taken: batches that a sink holds back do
 # not keep it from others, unless they are many.
@@ -62,6 +63,7 @@ MAX_WINDOWS: Final = 4
 # When the write-ahead log is moved into the file.
 LOG_OCTETS: Final = 4 * MIB
 
+PROGRESS_SECONDS: Final = 1.0
 HOUSEKEEPING_SECONDS: Final = 1.0
 EXPIRY_SECONDS: Final = 600.0
 
@@ -154,7 +156,7 @@ class SqliteSpool:
         self._abandoned: list[Path] = []
         self._reports = Reports(log)
         self._number = 0
-        self._lost_at_most = 0
+        self._in_memory_at_last_write = 0
         self._last_accounts: dict[str, Any] = {}
         self._notes: dict[str, bytes] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -192,6 +194,7 @@ class SqliteSpool:
         """
         self._loop = asyncio.get_running_loop()
         self._lock = files.Lock(self._directory, self._post.number)
+        telling = self._loop.create_task(self._tell_progress(), name="spool progress")
         try:
             self._reserve.release()
             await self._writer.open()
@@ -200,15 +203,28 @@ class SqliteSpool:
             else:
                 await self._writer.on_thread(lambda: settle_own(self._writer.store))
             await self._learn()
+            await self._writer.look_for_room()
         except BaseException:
             self._lock.release()
             raise
+        finally:
+            telling.cancel()
         self._tasks = [
             self._loop.create_task(self._writer.run(), name="spool writer"),
             self._loop.create_task(self._keep_house(), name="spool housekeeping"),
         ]
         for task in self._tasks:
             task.add_done_callback(self._ended)
+
+    async def _tell_progress(self) -> None:
+        """Tell how long the writer's thread has worked: large files take it long to go through."""
+        progress = self._post.board.column(board.PROGRESS)
+        before = self._writer.worked()
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            worked = self._writer.worked()
+            progress.add(worked > before)
+            before = worked
 
     async def _adopt(self) -> None:
         """Take over the files of workers that there are no longer."""
@@ -229,8 +245,11 @@ class SqliteSpool:
         self._number = known.last_number
         self._notes = known.notes
         if not known.is_clean:
-            self._lost_at_most = known.accounts.get("in_memory", 0)
-            log.warning("the last process did not end well", lost_at_most=self._lost_at_most)
+            self._in_memory_at_last_write = known.accounts.get("in_memory", 0)
+            log.warning(
+                "the last process did not end well",
+                in_memory_at_last_write=self._in_memory_at_last_write,
+            )
         for sink in self.gone():
             log.warning(
                 "events wait for a sink that is not configured",
@@ -653,6 +672,11 @@ class SqliteSpool:
         """Return how many octets damaged files take."""
         return files.quarantined_octets(self._directory)
 
+    @property
+    def in_trouble(self) -> bool:
+        """Whether the file cannot be written at present."""
+        return self._writer.in_trouble
+
     def degraded(self) -> list[dict[str, str]]:
         """Say what does not work as it should, with the reason; for everybody to read."""
         found = self._lanes.degraded()
@@ -673,7 +697,7 @@ class SqliteSpool:
             "path": str(self._directory),
             "disk_free": self.disk_free(),
             "quarantined": self.quarantined(),
-            "lost_at_most": self._lost_at_most,
+            "in_memory_at_last_write": self._in_memory_at_last_write,
         }
 
 

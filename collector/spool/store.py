@@ -264,7 +264,9 @@ class Store:
         run(f"PRAGMA synchronous = {synchronous.upper()}")
         run(f"PRAGMA wal_autocheckpoint = {max(1, log_octets // PAGE_OCTETS)}")
         run(f"PRAGMA journal_size_limit = {log_octets}")
-        run("PRAGMA cache_size = -4096")
+        # In KiB. What is read back comes from the system's cache, and once; what a transaction
+        # changes is written to the log before its end if there is no room for it.
+        run("PRAGMA cache_size = -2048")
         # Some builds overwrite what is deleted: as much to write again as was written first.
         run("PRAGMA secure_delete = OFF")
         if version == 0:

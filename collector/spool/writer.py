@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -91,11 +93,22 @@ class Writer:
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._reports = Reports(log)
+        self._clock: int | None = None
 
     async def open(self) -> None:
         """Open the file; raises as `Opening.open` does."""
         self._loop = asyncio.get_running_loop()
+        self._clock = time.pthread_getcpuclockid(await self.on_thread(threading.get_ident))
         self.store = await self.on_thread(self._opening.open)
+
+    def worked(self) -> float:
+        """Return how much processor time the thread has used, in seconds."""
+        return 0.0 if self._clock is None else time.clock_gettime(self._clock)
+
+    async def look_for_room(self) -> None:
+        """Find out whether the file can be written, before anything comes in; before `run`."""
+        self.pending.accounts_changed = True
+        await self._write()
 
     async def on_thread(self, work: Callable[[], _T]) -> _T:
         """Have something done on the writer's thread that changes no accounts."""

@@ -6,5 +6,6 @@ its own; what it receives from is handed to it: the connections that the supervi
 datagram socket of its own for each listener.
 
 What one process may do only so much of, all may do together: the supervisor keeps the limits of
-connections, the others are kept by numbers that all processes see (`board`).
+connections, the others are kept by numbers that all processes see (`collector.board`). There a
+worker shows that it lives, too (`pulse`), so that one that hangs is known without being asked.
 """

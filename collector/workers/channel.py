@@ -5,12 +5,14 @@ descriptor may come along with its first octet (unix(7), SCM_RIGHTS). Sending ne
 other side does not read yet is kept, and whoever has a choice looks at `is_congested` before.
 
 A process that has as many descriptors as it may have gets no more: the kernel drops what came along
-and says so (recvmsg(2), MSG_CTRUNC). The message arrives without it then.
+and says so (recvmsg(2), MSG_CTRUNC). The message arrives without it then. All that a user has on
+the way between processes may be as many, too (unix(7), ETOOMANYREFS): then sending waits.
 """
 
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 import struct
@@ -33,8 +35,11 @@ _HEAD: Final = struct.Struct("=I?")
 MAX_OCTETS: Final = 64 * 1024 * 1024
 """Of a message: settings may have a megabyte, metrics of many sources some more."""
 
-MAX_QUEUED: Final = 256
-"""Messages that wait to be sent, beyond which a channel is congested."""
+MAX_QUEUED: Final = 32
+"""Messages that wait to be sent, beyond which a channel is congested; each may hold a file open."""
+
+AGAIN_SECONDS: Final = 0.05
+"""Before it is tried again to send a descriptor where too many are on the way."""
 
 _READ_OCTETS: Final = 256 * 1024
 _READS_PER_WAKE: Final = 64
@@ -87,6 +92,7 @@ class Channel:
         self._descriptors: deque[int] = deque()
         self._is_open = True
         self._was_congested = False
+        self._again: asyncio.TimerHandle | None = None
         self._loop.add_reader(connected, self._read)
 
     @property
@@ -129,6 +135,8 @@ class Channel:
         self._is_open = False
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
+        if self._again is not None:
+            self._again.cancel()
         self._socket.close()
         for outgoing in self._outgoing:
             _close(outgoing.descriptor)
@@ -147,8 +155,12 @@ class Channel:
         except BlockingIOError:
             self._loop.add_writer(self._socket, self._write)
             return
-        except OSError:
-            self._end()
+        except OSError as error:
+            if error.errno == errno.ETOOMANYREFS:
+                self._loop.remove_writer(self._socket)  # there is room for octets all the time
+                self._again = self._loop.call_later(AGAIN_SECONDS, self._write)
+            else:
+                self._end()
             return
         self._loop.remove_writer(self._socket)
         if self._was_congested:

@@ -1,337 +1,273 @@
-"""One worker, as its supervisor sees it: a process that is started, asked, told and ended."""
+"""All workers of a daemon: started, looked after, asked as one, and ended."""
 
 from __future__ import annotations
 
 import asyncio
-import math
 import os
-import socket
-import sys
-import time
-from collections import deque
-from contextlib import suppress
-from itertools import count
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from collector.ledger import Ledger
-from collector.workers import merging
-from collector.workers.channel import Channel
+import structlog
+
+from collector import __version__
+from collector.board import Board
+from collector.refusals import RefusedError, StartError
+from collector.workers import columns
+from collector.workers.datagrams import DatagramSockets
+from collector.workers.member import GoneError, Member
+from collector.workers.places import as_json
+from collector.workers.pulse import BEAT_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
+    from collector.listeners.opening import Place, Source
     from collector.workers.channel import Message
-    from collector.workers.merging import Packed
 
-# What systemd tells a process is for that one alone.
-_NOT_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
+# A worker that starts gets no further for so long: it may wait for a disk. However large the files
+# are that it reads through or takes over, it tells of its progress.
+STANDSTILL_SECONDS: Final = 300.0
 
-PROGRAM: Final = "collector.workers.worker"
-"""What a worker runs: a module."""
+# For a worker to prepare settings, which reads a few files.
+PREPARE_SECONDS: Final = 30.0
 
-# Runs the module with the arguments before it, and finds code where its supervisor does: not in the
-# directory that happens to be the current one, nor in another installation.
-_LAUNCH: Final = (
-    "import runpy, sys; _, _, program, *sys.path = sys.argv; "
-    "runpy.run_module(program, run_name='__main__', alter_sys=True)"
-)
+# For a worker to wind down what settings need no more: sinks have 5 seconds, listeners 2.
+ADOPT_SECONDS: Final = 30.0
 
-REPORT_SECONDS: Final = 1.0
-"""How long a worker may take to say how it is; after that, what it said last is taken."""
-
-LOOK_SECONDS: Final = 1.0
-"""For how long a look at the workers is good enough for those who can do with an older one."""
-
-DEATHS_SECONDS: Final = 60.0
-"""For how long it counts that a worker has died."""
-
-FIRST_PAUSE_SECONDS: Final = 0.1
-LONGEST_PAUSE_SECONDS: Final = 30.0
-"""Before a worker is started again: longer with each death, and never longer than this."""
+log = structlog.get_logger(__name__)
 
 
-class GoneError(Exception):
-    """A worker that is asked has ended."""
-
-
-class Member:
-    """One worker.
-
-    Args:
-        number: which it is, from 0 on.
-        hear: is told what it says of connections.
-        changed: is called when connections can be handed to it again, or no longer.
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What workers are to go by.
 
     Attributes:
-        number: as above.
-        is_running: whether it has started and not ended.
-        is_leaving: whether it winds down, asked to or not.
-        is_silent: whether it has left a question unanswered for long, and said nothing since.
-        restarts: how often it was started in the place of one that had died.
-        started: when it was started last, in seconds since 1970.
-        heard: when it last answered, on the clock of the event loop.
-        ledger: its accounts, as last known.
+        settings: as messages have them.
+        sources: what the listeners receive from.
+    """
+
+    settings: Message
+    sources: Mapping[Place, Source]
+
+
+class Crew:
+    """The workers.
+
+    Args:
+        count: how many there are.
+        hear: is told what one of them says of connections.
+        changed: is called when connections can be handed to one of them again, or no longer.
+
+    Attributes:
+        board: what all processes tell each other; the supervisor has the first row.
+        members: the workers.
+
+    Raises:
+        OSError: there is no memory.
     """
 
     def __init__(
-        self,
-        number: int,
-        hear: Callable[[Member, Message], None],
-        changed: Callable[[], None],
+        self, count: int, hear: Callable[[Member, Message], None], changed: Callable[[], None]
     ) -> None:
-        self.number = number
-        self.is_running = False
-        self.is_leaving = False
-        self.is_silent = False
-        self.restarts = 0
-        self.started = 0.0
-        self.heard = 0.0
-        self._hear = hear
+        self.board, self._board_file = Board.create(1 + count)
+        self.board.extend(columns.OF_WORKERS)
         self._changed = changed
-        self._loop = asyncio.get_running_loop()
-        self._process: asyncio.subprocess.Process | None = None
-        self._channel: Channel | None = None
-        self._questions = count()
-        self._answers: dict[int, asyncio.Future[Message]] = {}
-        self._deaths: deque[float] = deque()
-        self._status: dict[str, Any] = {}
-        self._degraded: list[dict[str, str]] = []
-        self._families: Packed = []
-        self._carried: Packed = []
-        self._is_late = False
-
-    # Life.
+        self.members = [Member(number, self.board, hear, changed) for number in range(count)]
 
     @property
-    def pid(self) -> int | None:
-        """Its process; None if there is none."""
-        return None if self._process is None else self._process.pid
+    def at_work(self) -> list[Member]:
+        """Those that have started and do not wind down."""
+        return [item for item in self.members if item.is_running and not item.is_leaving]
 
-    @property
-    def exit_code(self) -> int | None:
-        """What its last process ended with; None while it has not."""
-        return None if self._process is None else self._process.returncode
+    # Beginning.
 
-    async def launch(self) -> None:
-        """Start its process, which is to be told to start then.
+    async def start(self, order: Order) -> None:
+        """Start all; raises as `start_one` does, if one of them cannot."""
+        starts = [asyncio.ensure_future(self.start_one(item, order)) for item in self.members]
+        done, pending = await asyncio.wait(starts, return_when=asyncio.FIRST_EXCEPTION)
+        for start in pending:
+            start.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        for start in done:
+            start.result()
+
+    async def start_one(self, member: Member, order: Order) -> None:
+        """Start a worker.
 
         Raises:
-            OSError: it cannot be started.
+            StartError: it cannot start.
+            OSError: there is no process or memory for it.
         """
-        mine, theirs = socket.socketpair()
-        channel = Channel(mine, self._receive, self._cut_off, self._changed)
+        await member.launch()
+        hand_sockets(member, order.sources)
+        message = {
+            "kind": "start",
+            "version": __version__,
+            "number": member.number,
+            "count": len(self.members),
+            **order.settings,
+        }
         try:
-            self._process = await _process(theirs)
-        except BaseException:
-            channel.close()
-            raise
-        self._channel = channel
-        self.is_leaving = False
-        self.is_silent = False
-        self.started = time.time()
-        self.heard = self._loop.time()
+            answer = await self._got_ready(member, message)
+        except (GoneError, TimeoutError) as error:
+            how = "ended" if isinstance(error, GoneError) else "does not get ready"
+            raise StartError(f"worker {member.number} {how}; the log has more") from error
+        if answer["problem"]:
+            raise StartError(answer["problem"])
+        member.is_running = True
+        self._changed()
+        log.info("worker started", worker=member.number, pid=member.pid)
 
-    async def ended(self) -> int:
-        """Wait for the end of its process; return its exit code."""
-        assert self._process is not None  # noqa: S101 - it was launched
-        code: int = await self._process.wait()
-        self.is_running = False
-        if self._channel is not None:
-            self._channel.finish()
-        self._cut_off()
-        return code
-
-    def kill(self) -> None:
-        """End its process at once."""
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError):
-                self._process.kill()
-
-    def bury(self) -> float:
-        """Keep what it has counted; return how many seconds its successor is to wait."""
-        self._carried = merging.carried(self._carried, self._families)
-        self._families = merging.uncounted(self._families)
-        now = self._loop.time()
-        self._deaths.append(now)
-        while self._deaths[0] < now - DEATHS_SECONDS:
-            self._deaths.popleft()
-        pause: float = FIRST_PAUSE_SECONDS * 2 ** (len(self._deaths) - 1)
-        return min(LONGEST_PAUSE_SECONDS, pause)
-
-    # What it is told and asked.
-
-    @property
-    def can_take(self) -> bool:
-        """Whether connections can be handed to it."""
-        channel = self._channel
-        is_there = self.is_running and channel is not None and not channel.is_congested
-        return is_there and not self.is_leaving and not self.is_silent
-
-    def tell(self, message: Message, descriptor: int = -1) -> None:
-        """Send it a message, and maybe a descriptor, which is closed here then."""
-        assert self._channel is not None  # noqa: S101 - it was launched
-        self._channel.send(message, descriptor)
-
-    async def ask(self, message: Message, seconds: float, descriptor: int = -1) -> Message:
-        """Send it a message and return its answer.
+    async def _got_ready(self, member: Member, message: Message) -> Message:
+        """Have a worker start; that may take long, as long as it gets further.
 
         Raises:
-            GoneError: it has ended, or ends before it answers.
-            TimeoutError: it takes longer than it may.
+            GoneError: it has ended.
+            TimeoutError: it gets no further.
         """
-        question = next(self._questions)
-        answer = self._answers[question] = self._loop.create_future()
+        asking = asyncio.ensure_future(member.ask(message, None, os.dup(self._board_file)))
         try:
-            self.tell({**message, "question": question}, descriptor)
-            if not self._is_reachable and not answer.done():
-                answer.set_exception(GoneError())
-            async with asyncio.timeout(seconds):
-                answered: Message = await answer
-                return answered
+            while True:
+                reached = member.progress
+                await asyncio.wait([asking], timeout=STANDSTILL_SECONDS)
+                if asking.done():
+                    return asking.result()
+                if member.progress == reached:
+                    raise TimeoutError
         finally:
-            del self._answers[question]
+            asking.cancel()
 
-    @property
-    def _is_reachable(self) -> bool:
-        return self._channel is not None and self._channel.is_open
+    # While they work.
 
-    def _receive(self, message: Message, descriptor: int) -> None:
-        if descriptor >= 0:  # a worker hands over nothing
-            os.close(descriptor)
-        match message["kind"]:
-            case "answer":
-                self._heard_of_it()
-                if "families" in message:
-                    self._take_report(message)
-                answer = self._answers.get(message["question"])
-                if answer is not None and not answer.done():
-                    answer.set_result(message)
-            case "leaving":
-                self.is_leaving = True
-                self._changed()
-            case "farewell":
-                self._status["ledger"] = message["ledger"]
-            case _:
-                self._hear(self, message)
-
-    def _heard_of_it(self) -> None:
-        self.heard = self._loop.time()
-        if self.is_silent:
-            self.is_silent = False
+    async def watch(self) -> None:
+        """Feel the pulse of all workers, and end one that hangs."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            for member in self.members:
+                member.pulse.feel(loop.time())
+                if member.pulse.hangs and member.exit_code is None:
+                    log.error("worker hangs, it is killed", worker=member.number)
+                    member.kill()
             self._changed()
 
-    def _cut_off(self) -> None:
-        """Answer in its place those who still wait."""
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(GoneError())
-        self._changed()
+    async def keep(
+        self,
+        member: Member,
+        dismiss: Callable[[Member], None],
+        replace: Callable[[Member], Awaitable[None]],
+    ) -> None:
+        """Have a worker started again whenever it has ended.
 
-    # How it is.
-
-    async def look(self) -> None:
-        """Learn how it is; if it does not say so in time, it is as it was."""
-        if not self.is_running:
-            return
-        try:
-            await self.ask({"kind": "report"}, REPORT_SECONDS)
-        except (GoneError, TimeoutError) as error:
-            self._is_late = isinstance(error, TimeoutError)
-
-    def _take_report(self, report: Message) -> None:
-        """Take in how it is, at once: when it has ended, what it said was counted among the rest.
-
-        Who has asked goes on some turns of the event loop later, and it may be buried by then.
+        Args:
+            member: the worker.
+            dismiss: forgets what its process had.
+            replace: starts it, with `start_again`.
         """
-        self._is_late = False
-        self._status = report["status"]
-        self._degraded = report["degraded"]
-        self._families = report["families"]
+        while True:
+            code = await member.ended()
+            dismiss(member)
+            pause = member.bury()
+            log.error(
+                "worker ended, it is started again",
+                worker=member.number,
+                exit_code=code,
+                pause_seconds=pause,
+            )
+            await asyncio.sleep(pause)
+            await replace(member)
 
-    @property
-    def state(self) -> dict[str, Any]:
-        """What it said last of the way of messages."""
-        return self._status
-
-    @property
-    def families(self) -> list[Packed]:
-        """Its metrics, and those that its predecessors have left."""
-        return [self._carried, self._families]
-
-    @property
-    def degraded(self) -> list[dict[str, str]]:
-        """What works only in part of it, or that it does not work at all."""
-        worker = {"worker": str(self.number)}
-        if not self.is_running:
-            return [{**worker, "reason": self._absence()}]
-        if self.is_leaving:
-            return [*self._degraded, {**worker, "reason": "is ending"}]
-        if self._is_late:
-            return [*self._degraded, {**worker, "reason": "does not answer"}]
-        return self._degraded
-
-    def _absence(self) -> str:
-        deaths = len(self._deaths)
-        if deaths > 1:
-            return f"has ended {deaths} times within a minute, it is started again"
-        return "has ended, it is started again" if deaths else "has not started yet"
-
-    @property
-    def ledger(self) -> dict[str, Any]:
-        """Its accounts, as last known."""
-        found: dict[str, Any] | None = self._status.get("ledger")
-        return Ledger().as_dict() if found is None else found
-
-
-class Looks:
-    """Looks at all workers, one look at a time for all who ask.
-
-    Args:
-        members: the workers.
-    """
-
-    def __init__(self, members: Sequence[Member]) -> None:
-        self._members = members
-        self._loop = asyncio.get_running_loop()
-        self._taking: asyncio.Task[None] | None = None
-        self._taken = -math.inf
-
-    async def now(self) -> None:
-        """Learn how all workers are, as far as they say so in time."""
-        if self._taking is None:
-            self._taking = self._loop.create_task(self._take(), name="look")
-        await asyncio.shield(self._taking)  # who asks may leave, others wait for it too
-
-    async def lately(self) -> None:
-        """Do the same, unless it was done within `LOOK_SECONDS`."""
-        if self._loop.time() - self._taken > LOOK_SECONDS:
-            await self.now()
-
-    async def _take(self) -> None:
+    async def start_again(self, member: Member, order: Order) -> None:
+        """Start a worker in the place of one that has ended; if it cannot, it ends again."""
+        member.restarts += 1
         try:
-            await asyncio.gather(*(member.look() for member in self._members))
-            self._taken = self._loop.time()
-        finally:
-            self._taking = None
+            await self.start_one(member, order)
+        except (StartError, OSError) as error:
+            log.error("worker cannot start", worker=member.number, problem=str(error))  # noqa: TRY400
+            member.kill()
+
+    # Other settings.
+
+    async def prepare(self, members: list[Member], course: int, order: Order) -> None:
+        """Have workers prepare settings; raises RefusedError if one of them cannot."""
+        for member in members:
+            hand_sockets(member, order.sources)
+        message = {"kind": "prepare", "course": course, **order.settings}
+        problems = await asyncio.gather(*(_prepared(member, message) for member in members))
+        for problem in filter(None, problems):
+            raise RefusedError(problem)
+
+    def adopt(self, members: list[Member], course: int) -> Awaitable[object]:
+        """Have workers go by settings that they have prepared, from the next turn of the loop on.
+
+        Returns:
+            What is done once they have wound down what the former settings needed.
+        """
+        return asyncio.gather(*(_adopted(member, course) for member in members))
+
+    def discard(self, members: list[Member], course: int) -> None:
+        """Have workers let go of settings."""
+        for member in members:
+            if member.is_running:
+                member.tell({"kind": "discard", "course": course})
+
+    # The end.
+
+    async def end(self, kind: str, seconds: float) -> bool:
+        """Tell all workers to end, and end those that have not done so in time.
+
+        Args:
+            kind: `stop` or `hurry`.
+            seconds: how long they may take.
+
+        Returns:
+            Whether one of them did not end as it should.
+        """
+        there = [item for item in self.members if item.pid is not None and item.exit_code is None]
+        for member in there:
+            member.tell({"kind": kind})
+        ends = [asyncio.ensure_future(member.ended()) for member in there]
+        if ends:
+            await asyncio.wait(ends, timeout=seconds)
+        for member, end in zip(there, ends, strict=True):
+            if not end.done():
+                log.error("worker does not end, it is killed", worker=member.number)
+                member.kill()
+        return any(await asyncio.gather(*ends))
+
+    async def break_off(self) -> None:
+        """End what has been started before the start has failed."""
+        for member in self.members:
+            member.kill()
+        await asyncio.gather(*(item.ended() for item in self.members if item.pid is not None))
 
 
-async def _process(connected: socket.socket) -> asyncio.subprocess.Process:
-    """Return a process that is started with its end of a channel, which is closed here.
+def hand_sockets(member: Member, sources: Mapping[Place, Source]) -> None:
+    """Hand a worker its sockets for datagrams; it closes those that it has already."""
+    for place, source in sources.items():
+        if isinstance(source, DatagramSockets):
+            bound = source.of_worker(member.number)
+            if bound is not None:
+                message = {"kind": "socket", "place": as_json(place)}
+                member.tell(message, os.dup(bound.fileno()))
 
-    Raises:
-        OSError: it cannot be started.
-    """
-    with connected:
-        descriptor = connected.fileno()
-        return await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-P",
-            "-c",
-            _LAUNCH,
-            str(descriptor),
-            PROGRAM,
-            *map(os.path.abspath, sys.path),
-            stdin=asyncio.subprocess.DEVNULL,
-            pass_fds=(descriptor,),
-            env={name: v for name, v in os.environ.items() if name not in _NOT_INHERITED},
-        )
+
+async def _prepared(member: Member, message: Message) -> str:
+    """Have a worker prepare settings; return why it cannot, or nothing if it can."""
+    try:
+        problem: str = (await member.ask(message, PREPARE_SECONDS))["problem"]
+    except TimeoutError:
+        return f"worker {member.number} does not answer"
+    except GoneError:
+        return f"worker {member.number} has ended meanwhile"
+    return problem
+
+
+async def _adopted(member: Member, course: int) -> None:
+    """Have a worker go by the settings that it has prepared; its successor begins with them."""
+    try:
+        await member.ask({"kind": "adopt", "course": course}, ADOPT_SECONDS)
+    except TimeoutError:
+        log.warning("worker takes long to go by other settings", worker=member.number)
+    except GoneError:
+        log.warning("worker ended while settings changed", worker=member.number)

@@ -162,7 +162,7 @@ def blank(config: Config) -> Part:
             "path": str(directory),
             "disk_free": files.free_octets(directory),
             "quarantined": files.quarantined_octets(directory),
-            "lost_at_most": 0,
+            "in_memory_at_last_write": 0,
         }
     return {
         "intakes": [intake_status(IntakeStats(item.name), Sightings()) for item in config.intakes],
@@ -271,8 +271,10 @@ def _spool(entries: list[Part]) -> Part:
         **summed({"octets": entry["octets"], "gone": entry["gone"]} for entry in entries),
         "full": any(entry["full"] for entry in entries),
     }
-    if "lost_at_most" in found:
-        found["lost_at_most"] = sum(entry["lost_at_most"] for entry in entries)
+    if "in_memory_at_last_write" in found:
+        found["in_memory_at_last_write"] = sum(
+            entry["in_memory_at_last_write"] for entry in entries
+        )
         found["quarantined"] = max(entry["quarantined"] for entry in entries)
     return found
 

@@ -20,15 +20,19 @@ import structlog
 
 from collector import __version__, logs, process
 from collector import config as settings
+from collector.board import Board, Post
 from collector.listeners.entrances import Visitor
 from collector.logs import Reports
+from collector.refusals import REFUSALS, StartError
 from collector.routing import peer_address
-from collector.service import REFUSALS, InboxAccess, Prepared, Service, StartError
-from collector.workers.accepting import read_place
-from collector.workers.board import Board, Post
+from collector.service import InboxAccess, Prepared, Service
+from collector.switches import uses_kernel
+from collector.workers import descriptors
 from collector.workers.channel import Channel
 from collector.workers.handing import HandedSockets
 from collector.workers.merging import packed
+from collector.workers.places import read_place
+from collector.workers.pulse import Heart
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -155,8 +159,8 @@ class Worker:
     def _miss(self, message: Message) -> None:
         """Do without what should have come along: this process may have no more descriptors.
 
-        A connection is lost, as if it had ended at once. Without a socket or the board there is no
-        working by the settings: then this process ends, and its successor is handed all anew.
+        A connection is lost, and the supervisor counts it. Without a socket or the board there is
+        no working by the settings: then this process ends, and its successor is handed all anew.
         """
         self._reports.error(
             "descriptors",
@@ -164,7 +168,7 @@ class Worker:
             lost=message["kind"],
         )
         if message["kind"] == "connection":
-            self._channel.send({"kind": "left", "number": message["number"]})
+            self._channel.send({"kind": "lost", "number": message["number"]})
         else:
             self._fail()
 
@@ -204,10 +208,14 @@ class Worker:
             return
         self._board = Board.attach(descriptor, 1 + number, message["columns"])
         os.close(descriptor)
+        heart = Heart(self._board, self._is_hindered)
+        heart.beat()
         try:
             config = settings.build(message["document"], source=SOURCE)
             self._configure_logs(config)
-            service = Service(config, self._sockets, Post(number, message["count"], self._board))
+            post = Post(number, message["count"], self._board)
+            kernel = uses_kernel(os.environ)
+            service = Service(config, self._sockets, post, uses_kernel=kernel)
             service.inbox = InboxAccess(**message["inbox"])
             service.stop_asked = self._stop_asked
             await service.open()
@@ -225,6 +233,8 @@ class Worker:
         service.begin()
         self._sockets.close_rest()
         self._service = service
+        heart.show()
+        self._tell_room(config)
         self._answer(message, problem="")
 
     def _refuse_to_start(self, message: Message, problem: str) -> None:
@@ -269,10 +279,11 @@ class Worker:
             raise RuntimeError("these settings are not prepared")
         self._configure_logs(plan.prepared.config)
         _go_by(service, plan.prepared, plan.sha256)
-        self._begin(self._settle(service, message))
+        self._begin(self._settle(service, plan.prepared.config, message))
 
-    async def _settle(self, service: Service, message: Message) -> None:
+    async def _settle(self, service: Service, config: Config, message: Message) -> None:
         await service.settle()
+        self._tell_room(config)
         self._answer(message)
 
     def _discard(self, course: int) -> None:
@@ -285,6 +296,14 @@ class Worker:
             self._plan = None
 
     # At work.
+
+    def _is_hindered(self) -> bool:
+        return self._service is not None and self._service.is_hindered()
+
+    def _tell_room(self, config: Config) -> None:
+        """Tell for how many connections there are descriptors."""
+        found = descriptors.room(len(self._sockets.numbers), config)
+        self._channel.send({"kind": "room", "connections": found})
 
     def _take(self, message: Message, connected: socket.socket) -> None:
         """Let in a connection that the supervisor has accepted."""

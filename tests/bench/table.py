@@ -9,7 +9,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from collector.parsers.shapes import compiled
+from collector.switches import uses_kernel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -84,6 +84,6 @@ def machine() -> dict[str, str | int]:
         "cpu": models[0] if models else platform.machine(),
         "kernel": platform.release(),
         "python": f"{platform.python_version()}, {'with' if _is_optimized() else 'without'} PGO",
-        "compiled kernel": "in use" if compiled.IS_THERE else "not in use",
+        "compiled kernel": "in use" if uses_kernel(os.environ) else "not in use",
         **{name: metadata.version(name) for name in ("uvloop", "aiohttp", "orjson")},
     }

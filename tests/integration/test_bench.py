@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.bench import scaling
 from tests.bench.__main__ import main
 
 
@@ -37,3 +38,12 @@ def test_what_is_missing_is_said_and_left_out(tmp_path, capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert "syslog-ng is missing; get it with" in printed
     assert "| collector" in printed
+
+
+def test_another_worker_is_measured(capsys, monkeypatch):
+    """Both ways deliver everything."""
+    monkeypatch.setitem(scaling.MESSAGES, "mixed", 100)
+    assert scaling.main(["--load", "mixed", "--share", "0", "--rounds", "1"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count(" 0 lost") == 2
+    assert "2 workers, not held back: " in printed

@@ -2,15 +2,14 @@
 
 import asyncio
 import json
-import subprocess
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from functools import partial
 
 import pytest
 
+from tests.disks import MIB, fill, small_disk
 from tests.spools import stored_ledger
 from tests.station import Station, send
-
-MIB = 1024 * 1024
 
 # Messages of ten kilobytes: a disk is full after some thousand.
 PADDING = 10_000
@@ -22,33 +21,7 @@ WRITES_AGAIN = "spool can be written again"
 @pytest.fixture
 def disk(tmp_path):
     """Return what makes a small disk: a context manager of its octets that gives its directory."""
-
-    @contextmanager
-    def disk(octets):
-        directory = tmp_path / "disk"
-        directory.mkdir()
-        mount = ["mount", "-t", "tmpfs", "-o", f"size={octets}", "tmpfs", str(directory)]
-        try:
-            mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            pytest.skip("there is no program to mount a disk with")
-        if mounted.returncode:
-            pytest.skip(f"mounting a disk is not permitted here: {mounted.stderr.strip()}")
-        try:
-            yield directory
-        finally:
-            subprocess.run(["umount", "--lazy", str(directory)], check=True)
-
-    return disk
-
-
-def fill(path, octets=None):
-    """Write somebody else's file, until the disk is full if it is not said how much."""
-    with path.open("wb", buffering=0) as file, suppress(OSError):
-        while octets is None or file.tell() < octets:
-            file.write(bytes(MIB))
-        return
-    assert octets is None
+    return partial(small_disk, tmp_path / "disk")
 
 
 async def degraded(daemon):

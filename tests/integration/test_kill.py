@@ -30,7 +30,8 @@ async def assert_goes_on(daemon, accounts):
     """Check what a daemon says of the end of the one before it."""
     status = await daemon.status()
     line = await daemon.logged("the last process did not end well")
-    assert line["lost_at_most"] == status["spool"]["lost_at_most"] == accounts["in_memory"]
+    assert line["in_memory_at_last_write"] == accounts["in_memory"]
+    assert status["spool"]["in_memory_at_last_write"] == accounts["in_memory"]
     assert imbalance(status["ledger"]) == 0
 
 
@@ -82,4 +83,4 @@ async def test_what_is_killed_before_anything_arrived_starts_again(tmp_path):
             ledger = await daemon.ledger_when(lambda ledger: ledger["delivered"] == 10)
             assert ledger["received"] == 10
             status = await daemon.status()
-            assert status["spool"]["lost_at_most"] == 0
+            assert status["spool"]["in_memory_at_last_write"] == 0

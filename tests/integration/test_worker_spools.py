@@ -7,7 +7,8 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
-from tests.daemon import imbalance
+from tests.daemon import Daemon, imbalance
+from tests.disks import MIB, fill, small_disk
 from tests.station import HEADER, Station, frames, noise
 
 SECONDS = 60
@@ -62,7 +63,7 @@ async def leave(station, count, **settings):
 
 async def call(station, *arguments):
     """Run a command with the settings of the daemon; return its exit code and stdout."""
-    process = await asyncio.create_subprocess_exec(
+    process = await Daemon.execute(
         *(sys.executable, "-m", "collector", *arguments),
         *("-c", str(station.directory / "collector.yaml")),
         stdout=asyncio.subprocess.PIPE,
@@ -175,3 +176,48 @@ async def test_dead_letters_are_replayed_and_purged_by_the_worker_that_has_them(
     async with station.daemon(workers=1, **source) as daemon:
         ledger = await daemon.ledger_when(lambda found: found["delivered"] == 29)
         assert (ledger["dead_lettered"].get("unknown_intake", 0), imbalance(ledger)) == (0, 0)
+
+
+@pytest.mark.parametrize("when_full", ["block", "drop"])
+async def test_a_worker_without_room_for_its_spool_gets_no_connections_until_it_has(
+    tmp_path, when_full
+):
+    """It is named meanwhile; the other has the connections, and nothing is lost."""
+    with small_disk(tmp_path / "disk", 48 * MIB) as disk:
+        fill(disk / "filler", 24 * MIB)
+        spool = {"path": str(disk / "spool"), "when_full": when_full}
+        async with Station(tmp_path, workers=2, spool=spool) as station, AsyncExitStack() as held:
+
+            async def send(daemon, numbers):
+                _, writer = await asyncio.open_connection(*daemon.address("tcp"))
+                held.push_async_callback(_closed, writer)
+                writer.write(frames(numbers))
+
+            async with station.daemon() as daemon:
+                await daemon.logged("spool cannot be written, it is tried again")
+                (named,) = [found for found in await degraded(daemon) if "worker" in found]
+                hindered = int(named["worker"])
+                assert named["reason"].startswith("cannot write its spool")
+                for place in range(4):
+                    await send(daemon, range(place * 10, place * 10 + 10))
+                await daemon.ledger_when(lambda ledger: ledger["delivered"] == 40)
+                workers = (await daemon.status())["workers"]
+                assert workers[hindered]["connections"] == 0
+                (disk / "filler").unlink()
+                await daemon.logged("spool can be written again", worker=hindered)
+                async with asyncio.timeout(SECONDS):
+                    while await degraded(daemon):
+                        await asyncio.sleep(0.05)
+                for place in range(4, 8):
+                    await send(daemon, range(place * 10, place * 10 + 10))
+                ledger = await daemon.ledger_when(lambda ledger: ledger["delivered"] == 80)
+                assert ledger["dropped"] == {}
+                workers = (await daemon.status())["workers"]
+                assert [worker["connections"] for worker in workers] == [4, 4]
+                assert await daemon.stop() == 0
+    assert sorted(station.numbers) == list(range(80))
+
+
+async def degraded(daemon):
+    """Return what `/readyz` says does not work."""
+    return json.loads((await daemon.get("/readyz"))[1])["degraded"]

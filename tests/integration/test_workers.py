@@ -7,14 +7,16 @@ import random
 import signal
 import socket
 import ssl
+import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from collector.workers.member import REPORT_SECONDS
 from tests.activation import Systemd
 from tests.certificates import Authority
-from tests.daemon import imbalance
+from tests.daemon import Daemon, imbalance
 from tests.relp_sender import RelpSender
 from tests.station import HEADER, KEY, Station, frames, send
 
@@ -113,8 +115,9 @@ async def gone(pids):
 
 def datagrams(address, numbers):
     """Send each message from a port of its own, so that the kernel deals them."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     for number in numbers:
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        with socket.socket(family, socket.SOCK_DGRAM) as sender:
             sender.sendto(f"{HEADER}{number} ".encode(), address)
 
 
@@ -167,6 +170,26 @@ async def test_datagrams_go_to_all_workers(station):
     assert sorted(station.numbers) == [*range(200)]
 
 
+@pytest.mark.parametrize("host", ["::1", "::"])
+async def test_ipv6_is_dealt_as_ipv4_is(station, senders, host):
+    """Where a listener takes both, too."""
+    listeners = [{**TCP, "host": host}, {**UDP, "host": host}]
+    async with station.daemon(listeners=listeners) as daemon:
+        for place in range(4):
+            await senders.send(daemon, range(place * 10, place * 10 + 10))
+        port = daemon.address("udp")[1]
+        datagrams(("::1", port), range(40, 100))
+        if host == "::":
+            datagrams(("127.0.0.1", port), range(100, 160))
+        wanted = 160 if host == "::" else 100
+        await daemon.ledger_when(lambda ledger: ledger["delivered"] == wanted)
+        status = await daemon.status()
+        assert connections(status) == [2, 2]
+        assert all(worker["ledger"]["received"] > 20 for worker in status["workers"])
+        assert await daemon.stop() == 0
+    assert sorted(station.numbers) == [*range(wanted)]
+
+
 async def test_a_port_of_another_daemon_is_not_shared(station, tmp_path):
     """Though its sockets may be shared among its workers."""
     async with station.daemon(listeners=[UDP]) as daemon:
@@ -206,6 +229,28 @@ async def test_sockets_of_systemd_are_dealt_too(station, tmp_path):
             await daemon.ledger_when(lambda ledger: ledger["delivered"] == 50)
             assert await daemon.stop() == 0
     assert sorted(station.numbers) == [*range(50)]
+
+
+async def test_as_many_sockets_of_systemd_as_workers_are_dealt_to_each(station, tmp_path):
+    """`ReusePort=` lets it bind more than one: nothing that comes in by any of them is lost."""
+    async with Systemd(tmp_path) as systemd:
+        address = ("127.0.0.1", 0)
+        for name in ("udp", "udp-of-another"):
+            bound = systemd.sockets[name] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            bound.bind(address)
+            address = bound.getsockname()
+        station.settings["listeners"] = [{**UDP, "port": address[1]}]
+        async with systemd.daemon(tmp_path, station.config()) as daemon:
+            await systemd.told("READY=1")
+            datagrams(address, range(100))
+            await daemon.ledger_when(lambda ledger: ledger["delivered"] == 100)
+            workers = (await daemon.status())["workers"]
+            assert all(worker["ledger"]["received"] > 20 for worker in workers)
+            assert await daemon.stop() == 0
+            events = {line["event"] for line in daemon.lines}
+            assert not {event for event in events if event.startswith("no listener fits")}
+    assert sorted(station.numbers) == [*range(100)]
 
 
 async def test_workers_speak_tls_and_relp(station, senders, tmp_path):
@@ -300,6 +345,38 @@ async def test_unfinished_handshakes_give_way_whoever_has_them(station, senders,
         assert status["listeners"][0]["connections_rejected"] == {"max_handshakes": 2}
 
 
+class Scarce(Daemon):
+    """Has few descriptors, as have its workers."""
+
+    async def _start(self, *command):
+        limit = ("sh", "-c", 'ulimit -n 100; exec "$@"', "sh")
+        return await asyncio.create_subprocess_exec(
+            *limit, *command, stderr=asyncio.subprocess.PIPE
+        )
+
+
+async def test_nobody_is_cut_off_while_workers_have_no_descriptors_left(station, senders):
+    """Those who connect wait in the kernel; spool, sink and reports have what they need."""
+    listener = {**TCP, "max_connections": 1000, "max_connections_per_source": 1000}
+    async with Scarce(station.directory, station.config(listeners=[listener])) as daemon:
+        for number in range(250):
+            await senders.send(daemon, range(number, number + 1))
+        await daemon.logged("cannot accept connections, no worker may have more open files")
+        status = await status_when(daemon, lambda status: status["ledger"]["delivered"] > 50)
+        assert status["ledger"]["delivered"] < 250
+        (named,) = status["degraded"]
+        assert named["listeners"] == "all"
+        assert len(set(connections(status))) == 1
+        await senders.close()
+        status = await status_when(daemon, lambda status: status["ledger"]["delivered"] == 250)
+        assert status["listeners"][0]["connections_rejected"] == {}
+        await status_when(daemon, lambda status: connections(status) == [0, 0])
+        said = {line["event"] for line in daemon.lines if line["level"] == "error"}
+        assert said == {"cannot accept connections, no worker may have more open files"}
+        assert await daemon.stop() == 0
+    assert sorted(station.numbers) == [*range(250)]
+
+
 # Workers that end.
 
 
@@ -361,8 +438,8 @@ async def test_those_who_connect_while_no_worker_is_there_wait(station, senders)
         assert (await daemon.get("/readyz"))[0] == 200
 
 
-async def test_a_worker_that_does_not_answer_is_named(station, senders):
-    """What it has said last is shown; the other does its work."""
+async def test_a_worker_that_does_not_answer_is_named_and_spared(station, senders):
+    """What it has said last is shown, and nobody waits for it; the other has the connections."""
     async with station.daemon() as daemon:
         for place in range(2):
             await senders.send(daemon, range(place * 10, place * 10 + 10))
@@ -372,13 +449,50 @@ async def test_a_worker_that_does_not_answer_is_named(station, senders):
         try:
             named = {"worker": "0", "reason": "does not answer"}
             await ready_when(daemon, {"ready": True, "degraded": [named]})
-            status = await daemon.status()
-            assert status["ledger"]["delivered"] == 20
+            await silent(daemon)
+            for place in range(2, 6):
+                await senders.send(daemon, range(place * 10, place * 10 + 10))
+            status = await status_when(daemon, lambda status: status["ledger"]["delivered"] == 60)
             assert status["workers"][0]["ledger"]["delivered"] == 10
+            assert connections(status) == [1, 5]
         finally:
             os.kill(victim, signal.SIGCONT)
         await status_when(daemon, lambda status: status["degraded"] == [])
+        for place in range(6, 10):
+            await senders.send(daemon, range(place * 10, place * 10 + 10))
+        await daemon.ledger_when(lambda ledger: ledger["delivered"] == 100)
+        assert connections(await daemon.status()) == [5, 5]
         assert await daemon.stop() == 0
+
+
+async def silent(daemon):
+    """Wait until the daemon no longer waits for a worker that does not answer."""
+    async with asyncio.timeout(SECONDS):
+        while True:
+            began = time.monotonic()
+            await daemon.status()
+            if time.monotonic() - began < REPORT_SECONDS:
+                return
+
+
+@pytest.mark.slow
+async def test_a_worker_that_hangs_is_killed_and_what_it_kept_delivered(station, senders):
+    """Its successor takes connections again."""
+    station.go_away()
+    async with station.daemon() as daemon:
+        for place in range(2):
+            await senders.send(daemon, range(place * 10, place * 10 + 10))
+        status = await status_when(daemon, lambda status: status["ledger"]["spooled"] == 20)
+        os.kill(status["workers"][0]["pid"], signal.SIGSTOP)
+        await daemon.logged("worker hangs, it is killed", worker=0)
+        station.come_back()
+        await status_when(daemon, lambda status: status["workers"][0]["restarts"] == 1)
+        await daemon.ledger_when(lambda ledger: ledger["delivered"] == 20)
+        await senders.send(daemon, range(20, 30))
+        status = await status_when(daemon, lambda status: connections(status) == [1, 1])
+        await daemon.ledger_when(lambda ledger: ledger["delivered"] == 30)
+        assert await daemon.stop() == 0
+    assert sorted(station.numbers) == [*range(30)]
 
 
 @pytest.mark.slow

@@ -27,6 +27,7 @@ from collector.config import (
 )
 from collector.parsers import PARSERS
 from collector.settings.checking import child, declared
+from collector.settings.json_schema import help_of
 from collector.settings.substitution import substitute
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -187,8 +188,9 @@ def test_every_setting_has_help():
     """It goes into the schema."""
     for model in models():
         assert model.__doc__
-        for name, field in model.model_fields.items():
-            assert field.description, f"{model.__name__}.{name}"
+        texts = help_of(model)
+        for name in model.model_fields:
+            assert texts[name], f"{model.__name__}.{name}"
 
 
 def test_values_are_ready_for_use():

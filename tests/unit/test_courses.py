@@ -2,9 +2,10 @@
 
 import asyncio
 
+import pytest
 from structlog.testing import capture_logs
 
-from collector.courses import Courses
+from collector.courses import Courses, whole
 
 
 async def test_one_that_breaks_is_told_and_fails():
@@ -41,3 +42,18 @@ async def test_those_that_are_cancelled_end_in_silence():
         await asyncio.wait_for(ended.wait(), 10)
         await asyncio.sleep(0)
     assert lines == failures == []
+
+
+def test_what_is_done_in_part_only_fails():
+    """The error goes on; what is done whole says nothing."""
+    failures = []
+    with capture_logs() as lines:
+        with whole(lambda: failures.append(1)):
+            pass
+        assert lines == failures == []
+        with pytest.raises(RuntimeError, match="a mistake"), whole(lambda: failures.append(1)):
+            raise RuntimeError("a mistake")
+    assert failures == [1]
+    assert [line["event"] for line in lines] == [
+        "settings taken over in part only, please report it"
+    ]

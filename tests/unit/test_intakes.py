@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from collector import drift
+from collector.board import Board, Post
 from collector.config import parse
 from collector.deliveries import Deliveries
 from collector.intakes import IntakeMaker, read_keys
@@ -16,7 +17,7 @@ from collector.settings.files import FileError
 from collector.spool.building import shares
 from collector.spool.memory import MemorySpool
 from collector.syslog.message import KeyName
-from collector.workers.board import Board, Post
+from tests.peers import require_kernel
 
 LISTENERS = """
 listeners:
@@ -35,7 +36,7 @@ async def made():
     """Return what makes a router of the settings of intakes, in YAML."""
     started = []
 
-    async def make(intakes, *, sinks=SINKS, post=None):
+    async def make(intakes, *, sinks=SINKS, post=None, **more):
         config = parse(f"{LISTENERS}\nintakes: {intakes}\n{sinks}", source="test", environ={})
         stats = Stats(Ledger(), intakes={i.name: IntakeStats(i.name) for i in config.intakes})
         spool = MemorySpool(1 << 20, shares(config), stats.ledger)
@@ -44,7 +45,8 @@ async def made():
         deliveries.adopt(deliveries.plan(config.sinks, config.intakes, shares(config)))
         started.append(deliveries)
         watches = drift.watches(config, stats, {})
-        maker = IntakeMaker(config, deliveries, stats, watches, KeyName(), post or Post.alone())
+        post = post or Post.alone()
+        maker = IntakeMaker(config, deliveries, stats, watches, KeyName(), post, **more)
         return SimpleNamespace(
             router=maker.router(read_keys(config)), stats=stats, watches=watches, config=config
         )
@@ -134,6 +136,19 @@ async def test_one_of_several_workers_keeps_rates_with_the_others(made):
     limit = world.router.by_name["one"].limit
     assert [limit.admit(0.0) for _ in range(9)].count(True) == 7
     assert board.column("admitted:one").value == 7
+
+
+async def test_messages_of_known_shapes_are_translated_unless_that_is_switched_off(made):
+    """Their headers too, where the intake shows them."""
+    require_kernel()
+    intakes = (
+        "[{name: one, parser: cybereason, key: a},"
+        " {name: two, parser: raw, key: b, envelope: [syslog]}]"
+    )
+    found = (await made(intakes)).router.by_name
+    assert [found[name].translator.takes_runs for name in ("one", "two")] == [True, False]
+    found = (await made(intakes, uses_kernel=False)).router.by_name
+    assert [found[name].translator for name in ("one", "two")] == [None, None]
 
 
 async def test_filters_take_the_outlets_that_get_an_event(made):

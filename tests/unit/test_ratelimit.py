@@ -2,8 +2,8 @@
 
 import os
 
+from collector.board import Board
 from collector.ratelimit import Grant, SharedLimit, TokenBucket
-from collector.workers.board import Board
 
 
 def admitted(bucket, count, now):

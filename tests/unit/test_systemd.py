@@ -80,6 +80,12 @@ def test_systemd_is_told_of_every_change(manager):
     assert len(status) == len("STATUS=") + systemd.MAX_STATUS_CHARACTERS
 
 
+def test_a_start_that_takes_long_is_waited_for(manager):
+    """In microseconds from now."""
+    Notifier(manager.environ).starting(1.5)
+    assert manager.received() == ["EXTEND_TIMEOUT_USEC=1500000"]
+
+
 def test_a_reload_carries_the_time_of_its_beginning(manager):
     """As Type=notify-reload asks, so that an older READY=1 is not taken for its end."""
     before = time.clock_gettime_ns(time.CLOCK_MONOTONIC) // 1000
@@ -245,6 +251,29 @@ def test_of_sockets_with_one_name_that_at_the_address_is_taken(bind):
     sockets = InheritedSockets(Inherited("udp", item) for item in (one, two))
     assert sockets.take("udp", DATAGRAM, ("127.0.0.1", port_of(two))) is two
     assert sockets.take("udp", DATAGRAM, ("127.0.0.1", 1)) is one
+
+
+def test_more_sockets_at_the_address_of_one_can_be_taken(bind):
+    """Those of its kind at just its address, whatever their names; no more than are wanted."""
+    made = []
+    for _ in range(4):
+        shared = socket.socket(socket.AF_INET, DATAGRAM)
+        shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        shared.bind(made[0].getsockname() if made else ("127.0.0.1", 0))
+        made.append(shared)
+    first, *others = made
+    stranger = bind()
+    stream = bind(STREAM, port=port_of(first))
+    inherited = InheritedSockets(
+        [Inherited("a", item) for item in (first, stranger, stream, *others)]
+    )
+    assert inherited.take("a", DATAGRAM, ("127.0.0.1", port_of(first))) is first
+    assert inherited.take_like(first, 2) == others[:2]
+    assert inherited.take_like(first, 0) == []
+    assert inherited.take_like(first, 9) == others[2:]
+    assert inherited.take_like(first, 9) == []
+    for item in made:
+        item.close()
 
 
 def test_a_socket_of_another_kind_fits_nobody(bind, tmp_path):

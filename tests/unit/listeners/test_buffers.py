@@ -1,7 +1,7 @@
 """The bound of what unfinished messages hold, over all connections."""
 
+from collector.board import MAX_COLUMNS, OCTETS, Board
 from collector.listeners.buffers import Buffers
-from collector.workers.board import MAX_COLUMNS, OCTETS, Board
 
 
 class Holder:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import structlog
 
+from collector.board import Board, Post
 from collector.ledger import Ledger
 from collector.spool import Share, adoption, files, letters, requests
 from collector.spool.adoption import Adoption
@@ -21,7 +22,6 @@ from collector.spool.letters import ALL, Choice
 from collector.spool.opening import Opening
 from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import NUMBERS_PER_WORKER, Group, NewerVersionError, Store
-from collector.workers.board import Board, Post
 from tests.spools import batch_of, letter_of, numbers_of
 
 ACCOUNTS = {"copies": 0, "rejected": {}, "delivered": 0, "dropped": {}, "in_memory": 0}

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
+from collector import board
+from collector.board import Board, Post
 from collector.spool.bounds import UNBOUNDED, Bounds
-from collector.workers import board
-from collector.workers.board import Board, Post
 
 
 @pytest.fixture

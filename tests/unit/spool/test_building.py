@@ -2,13 +2,13 @@
 
 import pytest
 
+from collector.board import Post
 from collector.config import Config
 from collector.ledger import Ledger
 from collector.spool import Share
 from collector.spool.building import build_spool, shares
 from collector.spool.memory import MemorySpool
 from collector.spool.sqlite import SqliteSpool
-from collector.workers.board import Post
 
 MIB = 1024 * 1024
 

@@ -2,16 +2,23 @@
 
 import asyncio
 import os
+from functools import partial
 
 import pytest
 import structlog
 
+from collector import board
+from collector.board import Board
+from collector.logs import Reports
 from collector.spool import Batch, Share
 from collector.spool.lanes import Lanes
-from collector.workers import board
-from collector.workers.board import Board
 
 SHARES = {"a": Share(None, "block"), "b": Share(40, "block"), "c": Share(40, "drop")}
+
+FULL = "spool full, listeners stop reading"
+ROOM = "spool has room again, listeners read on"
+SHARE_FULL = "sink's share of the spool full, its senders wait"
+SHARE_ROOM = "sink has room again, its senders are read"
 
 
 def batch(sink, size=10, events=1):
@@ -97,6 +104,38 @@ def test_a_full_spool_closes_the_gate_until_an_eighth_is_free(lanes):
     lanes.remove(batch("a", 1))
     lanes.reopen()
     assert not lanes.gate.closed
+
+
+def test_a_small_spool_that_fills_again_and_again_is_told_of_at_a_bounded_rate(monkeypatch):
+    """Its end is told where its beginning was; what lasts is told in the end."""
+    now = [0.0]
+    monkeypatch.setattr(
+        "collector.spool.lanes.Reports", partial(Reports, clock=lambda: now[0], period=10.0)
+    )
+    lanes = Lanes(100, SHARES, lambda item: item.size)
+    items = [batch("a", 60), batch("b", 40)]
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(50):
+            for item in items:
+                lanes.add(item)
+            for item in items:
+                lanes.remove(item)
+            lanes.reopen()
+        events = [line["event"] for line in lines]
+        assert sorted(events) == sorted([FULL, ROOM, SHARE_FULL, SHARE_ROOM])
+        for item in items:
+            lanes.add(item)
+        now[0] = 9.0
+        lanes.reopen()
+        assert len(lines) == 4
+        now[0] = 11.0
+        lanes.reopen()
+        lanes.reopen()
+        assert sorted(line["event"] for line in lines[4:]) == sorted([FULL, SHARE_FULL])
+        for item in items:
+            lanes.remove(item)
+        lanes.reopen()
+        assert sorted(line["event"] for line in lines[6:]) == sorted([ROOM, SHARE_ROOM])
 
 
 def test_where_settings_drop_what_does_not_fit_no_gate_closes(lanes):

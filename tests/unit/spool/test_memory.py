@@ -5,11 +5,11 @@ import os
 
 import pytest
 
+from collector import board
+from collector.board import Board, Post
 from collector.ledger import Ledger
 from collector.spool import Batch, Letter, Share, memory
 from collector.spool.memory import MemorySpool
-from collector.workers import board
-from collector.workers.board import Board, Post
 
 
 def batch(*, sink="a", events=1):

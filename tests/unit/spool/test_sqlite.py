@@ -10,14 +10,15 @@ from itertools import count
 import pytest
 import structlog
 
+from collector import board
+from collector.board import Board, Post
 from collector.ledger import Ledger
-from collector.spool import POOLS, Share, files
+from collector.spool import POOLS, Share, files, sqlite
 from collector.spool.bounds import Bounds
 from collector.spool.letters import ALL
 from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import Store
-from collector.workers import board
-from collector.workers.board import Board, Post
+from collector.spool.writer import Writer
 from tests.spools import batch_of, letter_of, numbers_of, stored_ledger, stored_lines, stored_notes
 
 MIB = 1024 * 1024
@@ -136,7 +137,7 @@ async def test_what_waits_survives_a_restart(opened):
         before = room.ledger.as_dict()
     async with opened() as room:
         assert room.ledger.as_dict() == before
-        assert room.spool.status()["lost_at_most"] == 0
+        assert room.spool.status()["in_memory_at_last_write"] == 0
         assert await room.take_all() == [2, 3]
         assert await room.take_all("b") == [9]
 
@@ -261,6 +262,38 @@ async def test_while_the_disk_is_full_senders_wait(opened, failing):
         await room.durable()
         assert room.spool.degraded() == []
         assert await room.take_all() == [1, 2, 3]
+
+
+async def test_whether_there_is_room_is_known_before_anything_comes_in(opened, failing):
+    """A spool that cannot be written yet begins as one that cannot be written any more."""
+    failing.append(full())
+    async with opened() as room:
+        assert room.spool.in_trouble
+        assert room.spool.gate.closed
+        assert room.spool.degraded() == [
+            {"spool": "disk", "reason": "cannot be written, see the log"}
+        ]
+        failing.clear()
+        await room.until(lambda: not room.spool.in_trouble)
+        assert not room.spool.gate.closed
+
+
+async def test_a_start_that_goes_through_large_files_tells_of_its_progress(opened, monkeypatch):
+    """As long as the thread works; one that waits for a disk gets no further."""
+    monkeypatch.setattr(sqlite, "PROGRESS_SECONDS", 0.001)
+    worked = count()
+    monkeypatch.setattr(Writer, "worked", lambda _: min(5, next(worked)))
+    learn, seen = SqliteSpool._learn, []
+
+    async def slowly(spool):
+        progress = spool._post.board.column(board.PROGRESS)
+        await asyncio.sleep(0.2)
+        seen.append(progress.value)
+        await learn(spool)
+
+    monkeypatch.setattr(SqliteSpool, "_learn", slowly)
+    async with opened():
+        assert seen == [5]
 
 
 async def test_while_the_disk_is_full_what_comes_in_is_dropped_if_settings_say_so(

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from collector.board import Board, Post
 from collector.spool import EVICTED, files, requests
 from collector.spool.bounds import Bounds
 from collector.spool.letters import ALL
@@ -20,7 +21,6 @@ from collector.spool.store import (
     is_damage,
     stored_size,
 )
-from collector.workers.board import Board, Post
 from tests.spools import batch_of, letter_of, numbers_of
 
 ACCOUNTS = {"received": 0}

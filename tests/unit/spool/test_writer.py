@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from collections import Counter
 from contextlib import asynccontextmanager, closing
 
@@ -121,6 +122,16 @@ def malformed(_group):
     error = sqlite3.DatabaseError("database disk image is malformed")
     error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
     raise error
+
+
+async def test_the_thread_says_how_long_it_has_worked(tmp_path):
+    """Time that it waits does not count."""
+    async with running(tmp_path) as (writer, _):
+        before = writer.worked()
+        await writer.on_thread(lambda: time.sleep(0.02))
+        waited = writer.worked() - before
+        await writer.on_thread(lambda: sum(range(1_000_000)))
+        assert writer.worked() - before - waited > waited
 
 
 @pytest.mark.usefixtures("failures")

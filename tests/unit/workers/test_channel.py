@@ -1,6 +1,7 @@
 """What the supervisor and a worker tell each other."""
 
 import asyncio
+import errno
 import os
 import resource
 import socket
@@ -189,6 +190,31 @@ async def test_what_was_said_last_is_taken_when_one_side_is_gone(ends):
     one.channel.finish()
     assert one.received == [{"kind": "last"}]
     assert one.channel.is_congested
+
+
+async def test_where_too_many_descriptors_are_on_the_way_sending_waits(ends, monkeypatch):
+    """The channel stays, nothing is sent twice, and nobody turns in circles meanwhile."""
+
+    class Refusing(socket.socket):
+        attempts = 0
+
+        def sendmsg(self, *arguments):
+            self.attempts += 1
+            if self.attempts < 3:
+                raise OSError(errno.ETOOMANYREFS, os.strerror(errno.ETOOMANYREFS))
+            return super().sendmsg(*arguments)
+
+    monkeypatch.setattr(channel, "AGAIN_SECONDS", 0.1)
+    one, other = ends
+    asyncio.get_running_loop().remove_reader(one.channel._socket)
+    refusing = one.channel._socket = Refusing(fileno=one.channel._socket.detach())
+    one.channel.send({"number": 1}, new_file(b"one"))
+    one.channel.send({"number": 2}, new_file(b"two"))
+    await until(lambda: len(other.received) == 2)
+    assert [message["number"] for message in other.received] == [1, 2]
+    assert [os.pread(item, 9, 0) for item in other.descriptors] == [b"one", b"two"]
+    assert refusing.attempts == 4
+    assert not one.has_ended
 
 
 async def test_descriptors_that_were_not_sent_are_closed(ends):

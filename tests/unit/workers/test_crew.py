@@ -1,251 +1,128 @@
-"""A worker as its supervisor sees it."""
+"""All workers; most of what they do together is shown by the integration tests."""
 
 import asyncio
 import os
 import signal
-from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
-from collector.ledger import Ledger
-from collector.workers import crew
-from collector.workers.crew import GoneError, Looks, Member
+from collector import board
+from collector.board import Board
+from collector.refusals import RefusedError, StartError
+from collector.workers import crew, member
+from collector.workers.crew import Crew, Order
+from collector.workers.pulse import Pulse
 from tests.unit.listeners.conftest import until
 
-SECONDS = 30.0
-
 
 @pytest.fixture
-def changes():
-    """Return how often it has changed whether the worker takes connections."""
-    return []
+async def made(monkeypatch):
+    """Return a crew of fake workers, and how often something has changed for connections."""
+    monkeypatch.setattr(member, "PROGRAM", "tests.fake_worker")
+    changes = []
+    made = Crew(2, lambda *_: None, lambda: changes.append(1))
+    made.changes = changes
+    yield made
+    await made.break_off()
 
 
-@pytest.fixture
-async def member(monkeypatch, changes):
-    """Return a worker that runs, and what it has said."""
-    monkeypatch.setattr(crew, "PROGRAM", "tests.fake_worker")
-    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
-    member = Member(1, lambda _, message: member.said.append(message), lambda: changes.append(1))
-    member.said = []
-    await member.launch()
-    member.is_running = True
-    yield member
-    member.kill()
-    await member.ended()
+def order(**answer):
+    """Return an order that fake workers answer as is said."""
+    return Order({"answer": answer} if answer else {}, {})
 
 
-def families(value, kind="counter", name="c"):
-    return [{"name": name, "help": "h", "type": kind, "samples": [[name, {}, value]]}]
+async def test_all_start_by_one_order(made):
+    await made.start(order(problem=""))
+    assert [item.number for item in made.at_work] == [0, 1]
+    assert made.changes
 
 
-async def says(member, **report):
-    """Have a worker say how it is; the fake one says it when it is asked with it."""
-    ask = member.ask
-
-    async def ask_with(message, seconds):
-        return await ask({**message, "answer": report}, seconds)
-
-    member.ask = ask_with
-    await member.look()
+async def test_a_start_ends_with_the_first_that_cannot(made):
+    """For the reason that it says."""
+    with pytest.raises(StartError, match="the spool is taken"):
+        await made.start(order(problem="the spool is taken"))
+    assert made.at_work == []
 
 
-async def test_a_question_is_answered(member):
-    """Each by its own answer."""
-    answers = await asyncio.gather(
-        *(member.ask({"kind": "q", "answer": {"n": number}}, SECONDS) for number in range(9))
-    )
-    assert [answer["n"] for answer in answers] == [*range(9)]
+async def test_a_worker_that_gets_no_further_does_not_start(made, monkeypatch):
+    monkeypatch.setattr(crew, "STANDSTILL_SECONDS", 0.01)
+    with pytest.raises(StartError, match="worker 0 does not get ready"):
+        await made.start_one(made.members[0], order())
 
 
-async def test_a_descriptor_is_handed_over(member):
-    """It is closed on this side."""
-    descriptor = os.memfd_create("test")
-    os.write(descriptor, b"content")
-    member.tell({"kind": "read"}, descriptor)
-    await until(lambda: member.said)
-    assert member.said == [{"kind": "heard", "text": "content"}]
-    with pytest.raises(OSError, match="Bad file"):
-        os.fstat(descriptor)
+async def test_a_start_may_take_long_as_long_as_it_gets_further(made, monkeypatch):
+    """It ends once it does not any more."""
+    monkeypatch.setattr(crew, "STANDSTILL_SECONDS", 0.5)
+    own = Board.attach(made._board_file, 1, made.board.columns).column(board.PROGRESS)
+    starting = asyncio.ensure_future(made.start_one(made.members[0], order()))
+    for _ in range(12):
+        own.add(1)
+        await asyncio.sleep(0.1)
+    assert not starting.done()
+    with pytest.raises(StartError, match="does not get ready"):
+        await starting
 
 
-async def test_who_does_not_answer_in_time_is_asked_in_vain(member):
-    with pytest.raises(TimeoutError):
-        await member.ask({"kind": "q"}, 0.05)
+async def test_a_worker_that_ends_while_it_starts_has_not_started(made):
+    starting = asyncio.ensure_future(made.start_one(made.members[1], order()))
+    await until(lambda: made.members[1].pid is not None)
+    made.members[1].kill()
+    with pytest.raises(StartError, match="worker 1 ended"):
+        await starting
 
 
-async def test_who_ends_answers_no_more(member):
-    """The exit code is known, and nothing can be handed to it any more."""
-    asking = asyncio.ensure_future(member.ask({"kind": "q"}, SECONDS))
-    await asyncio.sleep(0)
-    assert member.can_take
-    assert member.exit_code is None
-    member.tell({"kind": "exit", "code": 3})
-    assert await member.ended() == member.exit_code == 3
-    with pytest.raises(GoneError):
-        await asking
-    assert not member.is_running
-    assert not member.can_take
-    member.tell({"kind": "q"})
+async def test_a_worker_that_hangs_is_killed(made, monkeypatch):
+    """The others are left alone."""
+    await made.start(order(problem=""))
+    monkeypatch.setattr(crew, "BEAT_SECONDS", 0.01)
+    monkeypatch.setattr(Pulse, "hangs", property(lambda self: self is made.members[1].pulse))
+    with capture_logs() as lines:
+        watching = asyncio.create_task(made.watch())
+        assert await made.members[1].ended() == -signal.SIGKILL
+        watching.cancel()
+    assert lines[0] == {"event": "worker hangs, it is killed", "log_level": "error", "worker": 1}
+    assert made.at_work == [made.members[0]]
 
 
-async def test_a_worker_that_has_gone_is_not_waited_for(member):
-    """Nor one that can no longer be reached; what was to go along is closed."""
-    member.tell({"kind": "close"})
-    await until(lambda: not member.can_take)
-    with pytest.raises(GoneError):
-        await member.ask({"kind": "q", "answer": {}}, SECONDS)
-    member.kill()
-    await member.ended()
-    descriptor = os.memfd_create("test")
-    with pytest.raises(GoneError):
-        await member.ask({"kind": "q", "answer": {}}, SECONDS, descriptor)
-    with pytest.raises(OSError, match="Bad file"):
-        os.fstat(descriptor)
+async def test_a_worker_that_has_ended_is_started_again(made):
+    """And not called dead before what it had is forgotten."""
+    await made.start(order(problem=""))
+    victim, dismissed = made.members[0], []
+
+    async def replace(found):
+        await made.start_again(found, order(problem=""))
+
+    keeping = asyncio.create_task(made.keep(victim, dismissed.append, replace))
+    os.kill(victim.pid, signal.SIGKILL)
+    await until(lambda: victim.restarts == 1 and victim.is_running)
+    keeping.cancel()
+    assert dismissed == [victim]
 
 
-async def test_a_worker_that_winds_down_is_given_nothing_any_more(member, changes):
-    """Though it is there; its successor is not spared."""
-    assert member.can_take
-    member.tell({"kind": "say", "said": {"kind": "leaving"}})
-    await until(lambda: changes)
-    assert member.is_running
-    assert not member.can_take
-    assert member.degraded == [{"worker": "1", "reason": "is ending"}]
-    member.kill()
-    await member.ended()
-    await member.launch()
-    member.is_running = True
-    assert member.can_take
+async def test_one_that_cannot_start_again_ends(made):
+    """It is tried anew after a pause, as after any end."""
+    with capture_logs() as lines:
+        await made.start_again(made.members[0], order(problem="the disk is gone"))
+    assert await made.members[0].ended() == -signal.SIGKILL
+    assert lines[0]["problem"] == "the disk is gone"
 
 
-async def test_a_worker_does_not_import_what_lies_in_the_current_directory(
-    member, monkeypatch, tmp_path
-):
-    """It finds its code where its supervisor does."""
-    for name in ("asyncio", "collector", "runpy", "tests"):
-        (tmp_path / f"{name}.py").write_text("raise SystemExit(9)")
-    monkeypatch.chdir(tmp_path)
-    member.kill()
-    await member.ended()
-    await member.launch()
-    assert (await member.ask({"kind": "q", "answer": {"n": 1}}, SECONDS))["n"] == 1
+async def test_settings_that_one_cannot_go_by_are_refused(made):
+    """In its words, or because it is gone."""
+    await made.start(order(problem=""))
+    await made.prepare(made.at_work, 0, order(problem=""))
+    with pytest.raises(RefusedError, match="no such file"):
+        await made.prepare(made.at_work, 1, order(problem="no such file"))
+    gone = made.members[0]
+    gone.kill()
+    await gone.ended()
+    with pytest.raises(RefusedError, match="worker 0 has ended meanwhile"):
+        await made.prepare(made.members, 2, order(problem=""))
 
 
-async def test_a_worker_is_killed_where_it_does_not_end(member):
-    member.kill()
-    assert await member.ended() == -signal.SIGKILL
-    member.kill()
-
-
-async def test_a_process_that_cannot_be_started_is_none(member, monkeypatch):
-    """It can be tried again."""
-    member.kill()
-    await member.ended()
-    monkeypatch.setattr(crew.sys, "executable", "/nonexistent")
-    with pytest.raises(FileNotFoundError):
-        await member.launch()
-    monkeypatch.undo()
-    assert await member.ended() == -signal.SIGKILL
-
-
-async def test_what_systemd_tells_the_daemon_is_not_for_its_workers(member):
-    assert b"NOTIFY_SOCKET" not in Path(f"/proc/{member.pid}/environ").read_bytes()
-
-
-async def test_a_worker_says_how_it_is(member):
-    """Until it has, nothing is known of it, and its accounts are empty."""
-    assert member.ledger == Ledger().as_dict()
-    ledger = {**Ledger().as_dict(), "received": 5}
-    degraded = [{"sink": "s", "reason": "r"}]
-    await says(member, status={"ledger": ledger}, degraded=degraded, families=families(5))
-    assert member.ledger["received"] == 5
-    assert member.degraded == degraded
-    assert member.families == [[], families(5)]
-
-
-async def test_of_a_worker_that_does_not_say_how_it_is_the_last_is_known(member, monkeypatch):
-    """And that it does not."""
-    degraded = [{"sink": "s", "reason": "r"}]
-    await says(member, status={}, degraded=degraded, families=families(5))
-    monkeypatch.setattr(crew, "REPORT_SECONDS", 0.05)
-    del member.ask
-    await member.look()
-    assert member.degraded == [*degraded, {"worker": "1", "reason": "does not answer"}]
-    assert member.families == [[], families(5)]
-
-
-async def test_what_a_worker_that_ended_has_counted_stays_counted(member):
-    """What was the state of things is no longer counted twice, once there is a successor."""
-    state = families(3, "gauge", "g")
-    await says(member, status={}, degraded=[], families=[*families(5), *state])
-    member.tell({"kind": "exit", "code": 0})
-    await member.ended()
-    member.bury()
-    assert member.families == [families(5), state]
-    assert member.degraded == [{"worker": "1", "reason": "has ended, it is started again"}]
-    await member.launch()
-    member.is_running = True
-    del member.ask
-    await says(member, status={}, degraded=[], families=[*families(2), *state])
-    assert member.families == [families(5), [*families(2), *state]]
-    member.bury()
-    assert member.families == [families(7), state]
-
-
-async def test_what_a_worker_says_just_before_its_end_is_counted_once(member):
-    """It is known when the worker is buried, though who asked goes on only then."""
-    report = {"status": {}, "degraded": [], "families": families(5)}
-    looking = asyncio.ensure_future(member.look())
-    await asyncio.sleep(0)
-    member._receive({"kind": "answer", "question": 0, **report}, -1)
-    member.bury()
-    await looking
-    assert member.families == [families(5), []]
-
-
-async def test_all_who_ask_at_once_share_a_look(monkeypatch):
-    """An older one may be good enough; who leaves takes it from nobody."""
-    looks, may_end = [], asyncio.Event()
-
-    class Slow:
-        async def look(self):
-            looks.append(self)
-            await may_end.wait()
-
-    shared = Looks([Slow(), Slow()])
-    first, *others = [asyncio.ensure_future(ask()) for ask in 2 * [shared.now, shared.lately]]
-    await asyncio.sleep(0.01)
-    first.cancel()
-    may_end.set()
-    await asyncio.gather(*others)
-    assert len(looks) == 2
-    await shared.lately()
-    assert len(looks) == 2
-    await shared.now()
-    assert len(looks) == 4
-    monkeypatch.setattr(crew, "LOOK_SECONDS", -1.0)
-    await shared.lately()
-    assert len(looks) == 6
-
-
-async def test_a_silent_worker_is_spared_until_it_is_heard_again(member):
-    """Whatever it was asked."""
-    member.is_silent = True
-    assert not member.can_take
-    await member.ask({"kind": "q", "answer": {}}, SECONDS)
-    assert member.can_take
-
-
-async def test_who_dies_again_and_again_waits_longer(member, monkeypatch):
-    """And not longer than there is patience; deaths of long ago are forgotten."""
-    member.is_running = False
-    assert member.degraded == [{"worker": "1", "reason": "has not started yet"}]
-    pauses = [member.bury() for _ in range(12)]
-    reason = "has ended 12 times within a minute, it is started again"
-    assert member.degraded == [{"worker": "1", "reason": reason}]
-    assert pauses[:4] == [0.1, 0.2, 0.4, 0.8]
-    assert pauses[-1] == crew.LONGEST_PAUSE_SECONDS
-    monkeypatch.setattr(crew, "DEATHS_SECONDS", 0.0)
-    await asyncio.sleep(0.01)
-    assert member.bury() == 0.1
+async def test_who_does_not_end_in_time_is_killed(made):
+    """The fake ones never do: that is no good end."""
+    await made.start(order(problem=""))
+    assert await made.end("stop", 0.05)
+    assert [item.exit_code for item in made.members] == 2 * [-signal.SIGKILL]

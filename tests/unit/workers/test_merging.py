@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import generate_latest
 
+from collector.board import Post
 from collector.config import parse
 from collector.ledger import Ledger
 from collector.metrics import IntakeStats, ListenerStats, MetricsCollector, SinkStats, Stats
@@ -16,7 +17,6 @@ from collector.spool import Share
 from collector.spool.building import build_spool
 from collector.spool.memory import MemorySpool
 from collector.workers import merging
-from collector.workers.board import Post
 from collector.workers.merging import (
     carried,
     merged_degraded,
@@ -243,9 +243,15 @@ def test_what_is_new_in_messages_is_one_finding_in_however_many_processes():
 
 def test_the_spool_on_disk_is_one():
     """Its files share a directory and a disk."""
-    spool = {**state()["spool"], "path": "/s", "disk_free": 5, "quarantined": 3, "lost_at_most": 1}
+    spool = {
+        **state()["spool"],
+        "path": "/s",
+        "disk_free": 5,
+        "quarantined": 3,
+        "in_memory_at_last_write": 1,
+    }
     merged = merged_status({}, [state(spool=spool), state(spool={**spool, "full": True})])["spool"]
-    assert (merged["full"], merged["octets"], merged["lost_at_most"]) == (True, 2, 2)
+    assert (merged["full"], merged["octets"], merged["in_memory_at_last_write"]) == (True, 2, 2)
     assert (merged["path"], merged["disk_free"], merged["quarantined"]) == ("/s", 5, 3)
 
 

@@ -9,10 +9,10 @@ import pytest
 import structlog
 
 from collector import __version__
+from collector.board import Board
 from collector.ledger import Ledger
 from collector.metrics import Stats
 from collector.workers import worker
-from collector.workers.board import Board
 from collector.workers.channel import Channel
 from collector.workers.worker import Worker
 from tests.unit.listeners.conftest import until
@@ -79,6 +79,7 @@ class Service:
 async def started(stage, monkeypatch):
     """Return a stage whose worker has started; its settings are names."""
     monkeypatch.setattr(worker.settings, "build", lambda document, **_: document)
+    monkeypatch.setattr(worker.descriptors, "room", lambda connections, _: 100 + connections)
     monkeypatch.setattr(stage.worker, "_configure_logs", lambda _: None)
     stage.service = stage.worker._service = Service()
     stage.worker._board = Board.alone()
@@ -111,13 +112,13 @@ async def test_a_worker_of_another_version_does_not_start(stage):
     assert await stage.worker.ended() == 1
 
 
-async def test_a_connection_that_is_lost_on_the_way_has_left(stage):
-    """It is said at a bounded rate, and the worker goes on."""
+async def test_a_connection_that_is_lost_on_the_way_is_told(stage):
+    """The log says so at a bounded rate, and the worker goes on."""
     with structlog.testing.capture_logs() as logs:
         for number in range(3):
             stage.worker._receive({"kind": "connection", "number": number}, -1)
     await until(lambda: len(stage.said) == 3)
-    assert stage.said == [{"kind": "left", "number": number} for number in range(3)]
+    assert stage.said == [{"kind": "lost", "number": number} for number in range(3)]
     assert [line["lost"] for line in logs] == ["connection"]
     assert not stage.worker._stop_asked.is_set()
 
@@ -135,7 +136,8 @@ async def test_settings_that_are_prepared_are_gone_by(started):
     prepare(started, 0)
     assert (await started.said_of("answer"))["problem"] == ""
     started.channel.send({"kind": "adopt", "course": 0, "question": 10})
-    await until(lambda: len(started.said) == 2)
+    await until(lambda: len(started.said) == 3)
+    assert started.said[1] == {"kind": "room", "connections": 100}
     assert started.service.adopted == ["0"]
     assert started.service.stats.config_sha256 == "sha 0"
     prepare(started, 1)

@@ -6,7 +6,8 @@ adds up a column: nothing is locked, and what several do at the same moment may 
 what each of them adds.
 
 The supervisor says which column a name has, and tells the workers. A name keeps its column as long
-as the daemon runs.
+as the daemon runs. A daemon of one process has a board too, with one row, so that nobody need know
+how many there are.
 """
 
 from __future__ import annotations
@@ -16,12 +17,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from collector.spool import POOLS
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-
-    from collector.config import Config
 
 OCTETS: Final = 8
 """Of one number."""
@@ -57,17 +54,14 @@ def letters(pool: str) -> str:
     return f"letters:{pool}"
 
 
-def names(config: Config) -> list[str]:
-    """Return the columns that settings need."""
-    limited = [intake.name for intake in config.intakes if intake.max_rate is not None]
-    return [
-        BUFFERED_OCTETS,
-        *map(admitted, limited),
-        *map(granted, limited),
-        SPOOL_OCTETS,
-        *(share(sink.name) for sink in config.sinks),
-        *map(letters, POOLS),
-    ]
+BEATS: Final = "beats"
+"""How often the event loop of a worker has come round, roughly: as long as it does, it lives."""
+
+PROGRESS: Final = "progress"
+"""How often what a start waits for has come a step further: one says so while it takes long."""
+
+HINDERED: Final = "hindered"
+"""1 while a worker can keep nothing that comes in: its spool cannot be written."""
 
 
 class FullError(Exception):
@@ -187,6 +181,14 @@ class Board:
             self.extend([name])
         first = self.columns[name]
         return Column(self._cells, first, self._row * MAX_COLUMNS + first)
+
+    def read(self, name: str, row: int) -> int:
+        """Return the number of another process.
+
+        Raises:
+            KeyError: there is no column of this name.
+        """
+        return self._cells[row * MAX_COLUMNS + self.columns[name]]
 
     def strike_out(self, name: str, row: int) -> None:
         """Set a number of a process that has ended to 0: it held what is gone with it."""

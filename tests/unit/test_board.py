@@ -4,9 +4,7 @@ import os
 
 import pytest
 
-from collector.config import parse
-from collector.workers import board
-from collector.workers.board import MAX_COLUMNS, Board, FullError, Post
+from collector.board import MAX_COLUMNS, Board, FullError, Post
 
 
 @pytest.fixture
@@ -53,6 +51,14 @@ def test_what_a_process_held_that_has_ended_can_be_struck_out(boards):
     assert boards[0].column("a").total() == 21
 
 
+def test_the_number_of_another_process_can_be_read(boards):
+    """By its row, if the column is known."""
+    boards[2].column("b").value = 7
+    assert [boards[0].read("b", row) for row in range(3)] == [0, 0, 7]
+    with pytest.raises(KeyError):
+        boards[0].read("c", 1)
+
+
 def test_a_name_keeps_its_column(boards):
     """Also where more names come; a process that has not heard of one does not know it."""
     boards[0].extend(["b", "c", "a"])
@@ -79,22 +85,3 @@ def test_the_only_process_has_every_column_to_itself():
     column.add(2)
     assert (post.number, post.count, column.total()) == (0, 1, 2)
     assert post.board.column("any").value == 2
-
-
-def test_settings_say_which_columns_there_are():
-    """An intake with a rate has two."""
-    config = parse(
-        """
-listeners: [{name: l, transport: udp, host: 127.0.0.1, port: 0}]
-intakes:
-  - {name: i, parser: raw, key: k, max_rate: {events_per_second: 5}}
-  - {name: j, parser: raw, key: m}
-sinks: [{name: s, url: "http://127.0.0.1/"}]
-""",
-        source="test",
-        environ={},
-    )
-    found = board.names(config)
-    assert len(found) == len(set(found))
-    assert {board.BUFFERED_OCTETS, board.admitted("i"), board.granted("i")} <= set(found)
-    assert board.admitted("j") not in found
