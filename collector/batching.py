@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collector.backpressure import Gate
     from collector.events.envelope import Arrival, Receipt
     from collector.ledger import Ledger
+    from collector.sinks.encoders import PlainBodies
     from collector.sinks.formats import Format
     from collector.spool import Spool
     from collector.spool.entries import Run
@@ -37,6 +38,7 @@ class Batcher:
         spool: where closed batches go.
         ledger: accounts of the process.
         loop: runs the timer of `max_wait`.
+        plain_bodies: keeps for a moment those that are compressed for the disk alone.
 
     Attributes:
         sink: name of the sink.
@@ -56,6 +58,7 @@ class Batcher:
         "_max_wait",
         "_octets",
         "_on_disk",
+        "_plain_bodies",
         "_receipt",
         "_runs",
         "_spool",
@@ -76,6 +79,7 @@ class Batcher:
         spool: Spool,
         ledger: Ledger,
         loop: asyncio.AbstractEventLoop,
+        plain_bodies: PlainBodies | None = None,
     ) -> None:
         self.sink = sink
         self.gate: Gate = spool.gates[sink]
@@ -88,6 +92,7 @@ class Batcher:
         self._on_disk = spool.on_disk
         self._ledger = ledger
         self._loop = loop
+        self._plain_bodies = plain_bodies
         self._timer: asyncio.TimerHandle | None = None
         self._begin()
 
@@ -193,6 +198,7 @@ class Batcher:
             codec=self._codec,
             received=min(received for _, _, _, received in runs),
             on_disk=self._on_disk,
+            plain_bodies=self._plain_bodies,
         )
         self._begin()
         self._spool.put(batch)

@@ -22,6 +22,7 @@ from collector.config import ShareSettings
 from collector.metrics import SinkStats
 from collector.settings.files import FileError, read_beginning
 from collector.sinks.credentials import request_headers
+from collector.sinks.encoders import PlainBodies
 from collector.sinks.formats import format_of
 from collector.sinks.http import HttpSink
 from collector.sinks.recoding import recode
@@ -138,6 +139,7 @@ class Deliveries:
         self._on_failure = on_failure
         self._plan = Plan()
         self._batchers: dict[tuple[str, str], Batcher] = {}
+        self._plain_bodies = PlainBodies()
         # Connections that a change of settings ends bring what they had sent by the earlier ones.
         self._former: list[Batcher] = []
         self._deliveries: dict[str, _Delivery] = {}
@@ -262,6 +264,7 @@ class Deliveries:
                 spool=self._spool,
                 ledger=self._stats.ledger,
                 loop=asyncio.get_running_loop(),
+                plain_bodies=self._plain_bodies,
             )
         return self._batchers[name]
 

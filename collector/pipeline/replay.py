@@ -10,6 +10,7 @@ import orjson
 from collector.events.envelope import Arrival, finisher
 from collector.frames import FRAME_TAGS, read
 from collector.identity import content_id
+from collector.octets import fitted
 from collector.parsers import build
 from collector.routing import peer_address
 from collector.syslog.framing import CutFrame
@@ -80,7 +81,7 @@ class Replayer:
         if intake is None:
             event = _RAW(raw)
             _FINISH(event, arrival)
-            return event, orjson.dumps(event), arrival
+            return event, fitted(orjson.dumps(event)), arrival
         event, encoded, _ = self._stages.encode(intake, raw, arrival)
         return event, encoded, arrival
 

@@ -69,7 +69,7 @@ class Stages:
         event = pipeline_error(text, _INTERNAL)
         _FINISH(event, arrival)
         self._count(intake, _INTERNAL, arrival.repairs)
-        return event, orjson.dumps(event), _INTERNAL
+        return event, fitted(orjson.dumps(event)), _INTERNAL
 
     def _translated(self, intake: Intake, text: str, arrival: Arrival) -> Encoded | None:
         """Return the event of a message of a known shape; None of any other."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Final, cast
 
 import zstandard
@@ -26,6 +27,9 @@ ZSTD_LEVEL = 1
 # For what is compressed for the disk alone: half of the time of level 1 for twice the size. Writing
 # and deleting what is not compressed at all takes more time than either.
 ZSTD_DISK_LEVEL = -5
+
+MAX_PLAIN: Final = 4 * 1024 * 1024
+"""Octets of bodies that are kept as they were before."""
 
 ON_DISK: Final = "zstd"
 """The codec in which batches are kept on disk whose sink wants none."""
@@ -90,6 +94,7 @@ def encode(
     codec: str,
     received: float,
     on_disk: bool = False,
+    plain_bodies: PlainBodies | None = None,
 ) -> Batch:
     """Return a batch of documents.
 
@@ -101,13 +106,56 @@ def encode(
         codec: the compression that the sink wants, a key of `COMPRESS`.
         received: when the oldest event was received, in seconds since 1970.
         on_disk: whether it is to wait on disk: then it is compressed in any case.
+        plain_bodies: keeps for a moment what is compressed for the disk alone.
     """
     plain = form.join(documents)
-    if on_disk and codec == "none":
+    for_disk = on_disk and codec == "none"
+    if for_disk:
         codec, body = ON_DISK, fitted(_COMPRESSORS.zstd_disk.compress(plain))
     else:
         body = COMPRESS[codec](plain)
-    return Batch(sink, form.form, codec, body, len(documents), len(plain), received, entries)
+    batch = Batch(sink, form.form, codec, body, len(documents), len(plain), received, entries)
+    if for_disk and plain_bodies is not None:
+        plain_bodies.keep(batch, plain)
+    return batch
+
+
+class PlainBodies:
+    """The bodies of the newest batches as they were before they were compressed for the disk.
+
+    A sink that keeps up posts a batch as soon as it is on the disk: what was compressed a moment
+    ago need not be decompressed.
+
+    Args:
+        max_octets: of the bodies that are kept.
+        max_batches: whose bodies are kept.
+    """
+
+    def __init__(self, max_octets: int = MAX_PLAIN, max_batches: int = 64) -> None:
+        self._max_octets = max_octets
+        self._max_batches = max_batches
+        self._batches: deque[Batch] = deque()
+        self._octets = 0
+
+    def keep(self, batch: Batch, plain: bytes) -> None:
+        """Keep the plain body of a batch until it is taken, or there are newer ones."""
+        batch.plain = plain
+        self._batches.append(batch)
+        self._octets += batch.octets
+        while self._octets > self._max_octets or len(self._batches) > self._max_batches:
+            oldest = self._batches.popleft()
+            oldest.plain = None
+            self._octets -= oldest.octets
+
+
+def take_plain(batch: Batch) -> bytes:
+    """Return the body of a batch without compression; what was kept of it is let go.
+
+    Raises:
+        One of `DAMAGE`: the body cannot be read.
+    """
+    plain, batch.plain = batch.plain, None
+    return DECOMPRESS[batch.codec](batch.body) if plain is None else plain
 
 
 def posted_codec(stored: str, wanted: str) -> str:

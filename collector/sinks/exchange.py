@@ -12,7 +12,7 @@ import structlog
 from collector.logs import Reports
 from collector.settings.secret_files import SecretFileError
 from collector.sinks.credentials import mask, request_headers, secrets_of
-from collector.sinks.encoders import COMPRESS, DAMAGE, DECOMPRESS, posted_codec
+from collector.sinks.encoders import COMPRESS, DAMAGE, posted_codec, take_plain
 from collector.sinks.recoding import unreadable
 from collector.sinks.retry import Outcome, Verdict
 from collector.spool.entries import first_intake
@@ -120,7 +120,7 @@ class Exchange:
         if codec == batch.codec and not self.form.is_sealed:
             return batch.body
         try:
-            body = DECOMPRESS[batch.codec](batch.body)
+            body = take_plain(batch)
         except DAMAGE as error:
             raise unreadable(batch) from error
         if self.form.is_sealed:

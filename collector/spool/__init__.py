@@ -7,7 +7,7 @@ it) or buried (its events become dead letters).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ class Batch:
         number: by which the spool knows it; 0 until it has been put.
         place: its place in the order of arrival; parts of a batch have the place of the whole.
         offset: where in its place it stands: how many events the whole had before its own.
+        plain: the body before it was compressed for the disk, for a moment
+            (`collector.sinks.encoders.PlainBodies`).
     """
 
     sink: str
@@ -68,6 +70,7 @@ class Batch:
     number: int = 0
     place: int = 0
     offset: int = 0
+    plain: bytes | None = field(default=None, repr=False, compare=False)
 
     @property
     def size(self) -> int:

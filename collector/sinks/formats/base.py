@@ -9,6 +9,7 @@ from urllib.parse import urlsplit, urlunsplit
 import orjson
 
 from collector.events.envelope import Arrival
+from collector.octets import fitted
 from collector.parsers import Event
 from collector.parsers.text import well_formed
 from collector.sinks.retry import Verdict, read_status
@@ -144,7 +145,7 @@ def message_of(event: bytes) -> str:
 
 def raw_document(_event: Event, _encoded: bytes, text: str, _arrival: Arrival) -> bytes:
     """Return a message as a JSON string."""
-    return orjson.dumps(well_formed(text))
+    return fitted(orjson.dumps(well_formed(text)))
 
 
 def endpoint(url: str, path: str) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import orjson
 
+from collector.octets import fitted
 from collector.sinks.formats.base import Content, DocumentOf, Format, endpoint, message_of
 from collector.sinks.formats.data_streams import index_name, stream_fields
 from collector.sinks.retry import Outcome, Verdict, classify, read_status, retry_after
@@ -146,7 +147,7 @@ def _merged(event: Event, stream: Mapping[str, str]) -> bytes:
     """Return the JSON of an event that has something below `data_stream` of its own."""
     own = event["data_stream"]
     merged = {**own, **stream} if isinstance(own, dict) else stream
-    return orjson.dumps({**event, "data_stream": merged})
+    return fitted(orjson.dumps({**event, "data_stream": merged}))
 
 
 def _answers(body: str, events: int) -> list[dict[str, Any]] | None:

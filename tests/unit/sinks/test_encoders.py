@@ -10,12 +10,14 @@ from collector.sinks.encoders import (
     COMPRESS,
     DAMAGE,
     DECOMPRESS,
+    PlainBodies,
     documents_of,
     encode,
     halve,
     part,
     posted_codec,
     select,
+    take_plain,
 )
 from collector.sinks.formats import FORMATS
 from collector.spool.entries import pack_entries, unpack
@@ -89,6 +91,49 @@ def test_what_waits_on_disk_is_compressed(codec):
     assert len(batch.body) < 60
     assert (batch.octets, documents_of(batch)) == (305, documents)
     assert posted_codec(batch.codec, codec) == codec
+
+
+def kept(bodies, text, codec="none", **where):
+    """Return a batch of one document whose plain body may be kept."""
+    return encode(
+        [text],
+        pack_entries(ENTRIES[:1]),
+        sink="s",
+        form=form_of(),
+        codec=codec,
+        received=1.5,
+        plain_bodies=bodies,
+        **{"on_disk": True, **where},
+    )
+
+
+def test_what_was_compressed_a_moment_ago_need_not_be_decompressed():
+    """It is let go once it is taken; a second attempt reads the batch."""
+    batch = kept(PlainBodies(), b"text")
+    assert batch.plain == b"text\n"
+    whole, batch.body = batch.body, b"not read"
+    assert (take_plain(batch), batch.plain) == (b"text\n", None)
+    batch.body = whole
+    assert take_plain(batch) == b"text\n"
+
+
+def test_only_the_newest_bodies_are_kept():
+    """Within a bound of octets, and one of batches."""
+    bodies = PlainBodies(max_octets=100)
+    batches = [kept(bodies, b"x" * 39) for _ in range(4)]
+    assert [batch.plain is not None for batch in batches] == [False, False, True, True]
+    assert kept(bodies, b"x" * 200).plain is None
+    assert [batch.plain for batch in batches] == [None] * 4
+    assert {take_plain(batch) for batch in batches} == {b"x" * 39 + b"\n"}
+    bodies = PlainBodies(max_batches=2)
+    batches = [kept(bodies, b"x") for _ in range(3)]
+    assert [batch.plain is not None for batch in batches] == [False, True, True]
+
+
+def test_what_is_posted_as_it_is_kept_is_not_kept_twice():
+    """Compressed for the sink, or not compressed at all."""
+    assert kept(PlainBodies(), b"x", codec="gzip").plain is None
+    assert kept(PlainBodies(), b"x", on_disk=False).plain is None
 
 
 def test_a_batch_that_is_compressed_for_another_sink_is_not_posted_as_it_is():
