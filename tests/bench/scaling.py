@@ -72,7 +72,8 @@ def compare(options: argparse.Namespace, directory: Path) -> float:
     Raises:
         QuotaError: workers cannot be held to a share.
     """
-    write_messages(directory / "messages", loads.generate(options.load).messages)
+    load = loads.generate(options.load, options.corpus)
+    write_messages(directory / "messages", load.messages)
     ratios = []
     for number in range(options.rounds):
         order = (1, options.workers) if number % 2 == 0 else (options.workers, 1)
@@ -90,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     choose("--connections", type=int, default=8)
     choose("--load", choices=loads.LOADS, default="cybereason")
     choose("--rounds", type=int, default=3)
+    choose("--corpus", type=int, default=loads.CORPUS_MESSAGES, help="different messages")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="collector-bench-") as directory:
         try:

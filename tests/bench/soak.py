@@ -47,7 +47,7 @@ LIFE_SECONDS: Final = 1.0, 20.0
 """How long a connection is open: between these."""
 
 FAULT_SECONDS: Final = 2.0, 6.0
-"""How long the sink fails, and as many times `--faults-every` there is none."""
+"""How long the sink fails each time, between these."""
 
 PATIENCE_SECONDS: Final = 60.0
 """How long nothing is delivered until what is left counts as lost: more than a sink ever fails."""

@@ -43,7 +43,8 @@ def test_what_is_missing_is_said_and_left_out(tmp_path, capsys, monkeypatch):
 def test_another_worker_is_measured(capsys, monkeypatch):
     """Both ways deliver everything."""
     monkeypatch.setitem(scaling.MESSAGES, "mixed", 100)
-    assert scaling.main(["--load", "mixed", "--share", "0", "--rounds", "1"]) == 0
+    few = ["--rounds", "1", "--corpus", "100"]
+    assert scaling.main(["--load", "mixed", "--share", "0", *few]) == 0
     printed = capsys.readouterr().out
     assert printed.count(" 0 lost") == 2
     assert "2 workers, not held back: " in printed

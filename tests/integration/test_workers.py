@@ -7,11 +7,13 @@ import random
 import signal
 import socket
 import ssl
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from collector.workers.member import REPORT_SECONDS
 from tests.activation import Systemd
@@ -348,8 +350,10 @@ async def test_unfinished_handshakes_give_way_whoever_has_them(station, senders,
 class Scarce(Daemon):
     """Has few descriptors, as have its workers."""
 
+    limit = 100
+
     async def _start(self, *command):
-        limit = ("sh", "-c", 'ulimit -n 100; exec "$@"', "sh")
+        limit = ("sh", "-c", f'ulimit -n {self.limit}; exec "$@"', "sh")
         return await asyncio.create_subprocess_exec(
             *limit, *command, stderr=asyncio.subprocess.PIPE
         )
@@ -375,6 +379,46 @@ async def test_nobody_is_cut_off_while_workers_have_no_descriptors_left(station,
         assert said == {"cannot accept connections, no worker may have more open files"}
         assert await daemon.stop() == 0
     assert sorted(station.numbers) == [*range(250)]
+
+
+async def test_a_reload_cuts_nobody_off_where_workers_have_no_descriptors_left(station, senders):
+    """It costs none for what workers have already; one that needs too many changes nothing."""
+    listener = {**TCP, "max_connections": 1000, "max_connections_per_source": 1000}
+    ports = [{**UDP, "name": f"udp{number}"} for number in range(72)]
+    old = station.config(listeners=[listener, *ports[:30]])
+    daemon = Scarce(station.directory, old)
+    daemon.limit = 160
+    async with daemon:
+        for number in range(250):
+            await senders.send(daemon, range(number, number + 1))
+        await daemon.logged("cannot accept connections, no worker may have more open files")
+        before = connections(await daemon.status())
+        assert (await daemon.reload({**old, "shutdown_grace": "9s"}))[0] == 200
+        assert connections(await daemon.status()) == before
+        code, answer = await daemon.reload(station.config(listeners=[listener, *ports]))
+        assert code == 422
+        assert "LimitNOFILE" in answer["problem"]
+        assert connections(await daemon.status()) == before
+        datagrams(daemon.address("udp0"), range(250, 260))
+        await senders.close()
+        await daemon.ledger_when(lambda ledger: ledger["delivered"] == 260)
+        status = await daemon.status()
+        assert [worker["restarts"] for worker in status["workers"]] == [0, 0]
+        assert await daemon.stop() == 0
+    assert sorted(station.numbers) == [*range(260)]
+
+
+async def test_workers_that_can_have_no_connection_do_not_start(station):
+    """It is said how many files they need."""
+    file = station.directory / "collector.yaml"
+    file.write_text(yaml.safe_dump({**station.config(), "admin": {"port": 0}}))
+    command = (sys.executable, "-m", "collector", "run", "-c", str(file))
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", 'ulimit -n 44; exec "$@"', "sh", *command), stderr=asyncio.subprocess.PIPE
+    )
+    _, text = await process.communicate()
+    assert process.returncode == 1
+    assert b"a worker may have 44 open files, and needs" in text
 
 
 # Workers that end.

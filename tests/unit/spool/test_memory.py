@@ -2,12 +2,15 @@
 
 import asyncio
 import os
+from functools import partial
 
 import pytest
+import structlog
 
 from collector import board
 from collector.board import Board, Post
 from collector.ledger import Ledger
+from collector.logs import Reports
 from collector.spool import Batch, Letter, Share, memory
 from collector.spool.memory import MemorySpool
 
@@ -114,6 +117,31 @@ async def test_a_dead_letter_beyond_the_bound_is_counted_and_gone(room, monkeypa
     assert room.ledger.dead_lettered == {"refused": 0}
     assert room.ledger.dropped == {"dead_letter_evicted": 2}
     assert room.ledger.imbalance() == 0
+
+
+async def test_a_spool_that_stays_full_is_told_of_in_the_end(monkeypatch):
+    """Also where its last filling came too soon after the one that the log has."""
+    now = [0.0]
+    reports = partial(Reports, clock=lambda: now[0], period=10.0)
+    monkeypatch.setattr("collector.spool.lanes.Reports", reports)
+    monkeypatch.setattr(memory, "LOOK_SECONDS", 0.001)
+    room = Room()
+    await room.spool.start()
+    with structlog.testing.capture_logs() as lines:
+        for _ in range(12):
+            room.put(batch())
+        for _ in range(4):
+            room.spool.finish(await room.spool.take("a"))
+        for _ in range(4):
+            room.put(batch())
+        told = ["spool full, listeners stop reading", "spool has room again, listeners read on"]
+        assert [line["event"] for line in lines] == told
+        now[0] = 11.0
+        async with asyncio.timeout(30):
+            while len(lines) < 3:
+                await asyncio.sleep(0.001)
+        assert [line["event"] for line in lines] == [*told, told[0]]
+    await room.spool.close()
 
 
 async def test_the_spools_of_two_workers_keep_to_one_bound(monkeypatch):

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+from types import SimpleNamespace
 
 import pytest
 from structlog.testing import capture_logs
@@ -83,6 +84,22 @@ async def test_a_worker_that_hangs_is_killed(made, monkeypatch):
         watching.cancel()
     assert lines[0] == {"event": "worker hangs, it is killed", "log_level": "error", "worker": 1}
     assert made.at_work == [made.members[0]]
+
+
+async def test_a_worker_that_hangs_and_does_not_end_is_told_of_once(made, monkeypatch):
+    """One that is killed while it waits for a disk ends once it has what it waits for."""
+    await made.start(order(problem=""))
+    monkeypatch.setattr(crew, "BEAT_SECONDS", 0.001)
+    monkeypatch.setattr(Pulse, "hangs", property(lambda self: self is made.members[1].pulse))
+    killed = made.members[1]._process
+    monkeypatch.setattr(made.members[1], "_process", SimpleNamespace(returncode=None, kill=int))
+    with capture_logs() as lines:
+        watching = asyncio.create_task(made.watch())
+        felt = len(made.changes)
+        await until(lambda: len(made.changes) > felt + 5)
+        watching.cancel()
+    assert [line["event"] for line in lines] == ["worker hangs, it is killed"]
+    made.members[1]._process = killed
 
 
 async def test_a_worker_that_has_ended_is_started_again(made):

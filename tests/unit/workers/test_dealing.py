@@ -29,6 +29,7 @@ class Worker:
 
     def __init__(self, number):
         self.number = number
+        self.is_running = True
         self.can_take = True
         self.room = 5000
         self.is_hindered = False
@@ -290,6 +291,37 @@ async def test_a_worker_that_can_keep_nothing_gets_none_while_others_can(dealing
         other.is_hindered = True
         await world.connect(3)
         assert world.connections == [3, 3]
+
+
+async def test_where_none_takes_connections_any_more_one_that_is_there_gets_the_next(dealing_world):
+    """Not one that is gone, though it has the fewest."""
+    async with dealing_world() as world:
+        gone, other = world.workers
+        gone.can_take = gone.is_running = False
+        world.dealing.look()
+        await world.connect()
+        other.can_take = False
+        await world.connect()
+        assert world.connections == [0, 2]
+        assert world.dealing.gate.closed
+
+
+async def test_a_connection_that_no_worker_is_there_for_is_counted(dealing_world, stats):
+    """It is closed, its place is free, and those who come next wait."""
+    async with dealing_world(", max_connections: 1") as world:
+        world.dealing.look()
+        for worker in world.workers:
+            worker.can_take = worker.is_running = False
+        with socket.create_connection(world.address) as sender:
+            await until(lambda: stats.connections_rejected == {"no_worker": 1})
+            assert sender.recv(1) == b""
+        assert world.dealing.gate.closed
+        assert world.connections == [0, 0]
+        for worker in world.workers:
+            worker.can_take = worker.is_running = True
+        world.dealing.look()
+        await world.connect()
+        assert world.connections == [1, 0]
 
 
 async def test_a_connection_that_a_worker_has_lost_is_counted(dealing_world, stats):

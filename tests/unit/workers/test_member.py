@@ -229,6 +229,20 @@ async def test_nobody_waits_for_a_worker_that_is_silent(member):
     assert member.degraded == []
 
 
+async def test_the_successor_of_a_worker_that_was_silent_is_not_said_to_be(member, monkeypatch):
+    """Nor to have been killed."""
+    monkeypatch.setattr(member_module, "REPORT_SECONDS", 0.05)
+    await member.look()
+    assert member.degraded == [{"worker": "1", "reason": "does not answer"}]
+    member.kill()
+    assert member.is_killed
+    await member.ended()
+    await member.launch()
+    member.is_running = True
+    assert member.degraded == []
+    assert not member.is_killed
+
+
 async def test_a_worker_says_how_many_connections_it_may_have(member, changes):
     """None before that; its successor says it anew."""
     assert member.room == 0

@@ -12,6 +12,7 @@ from collector import __version__
 from collector.board import Board
 from collector.ledger import Ledger
 from collector.metrics import Stats
+from collector.refusals import RefusedError
 from collector.workers import worker
 from collector.workers.channel import Channel
 from collector.workers.worker import Worker
@@ -80,6 +81,7 @@ async def started(stage, monkeypatch):
     """Return a stage whose worker has started; its settings are names."""
     monkeypatch.setattr(worker.settings, "build", lambda document, **_: document)
     monkeypatch.setattr(worker.descriptors, "room", lambda connections, _: 100 + connections)
+    monkeypatch.setattr(worker.descriptors, "check", lambda *_: None)
     monkeypatch.setattr(stage.worker, "_configure_logs", lambda _: None)
     stage.service = stage.worker._service = Service()
     stage.worker._board = Board.alone()
@@ -146,6 +148,30 @@ async def test_settings_that_are_prepared_are_gone_by(started):
     await started.said_of("answer")
     await until(started.worker._stop_asked.is_set)
     assert started.service.adopted == ["0"]
+
+
+async def test_settings_that_add_a_socket_too_many_are_refused(started):
+    """The worker goes on; settings that need no such socket are prepared."""
+    with structlog.testing.capture_logs():
+        started.worker._receive({"kind": "socket", "place": [2, "127.0.0.1:514", "a"]}, -1)
+    prepare(started, 0)
+    answer = await started.said_of("answer")
+    assert "no descriptor left for another socket" in answer["problem"]
+    assert not started.worker._stop_asked.is_set()
+    started.said.clear()
+    prepare(started, 1)
+    assert (await started.said_of("answer"))["problem"] == ""
+    assert started.service.prepared == ["1"]
+
+
+async def test_settings_that_there_are_too_few_descriptors_for_are_refused(started, monkeypatch):
+    def refuse(connections, config):
+        raise RefusedError(f"{connections} {config}")
+
+    monkeypatch.setattr(worker.descriptors, "check", refuse)
+    prepare(started, 7)
+    assert (await started.said_of("answer"))["problem"] == "0 7"
+    assert started.service.prepared == []
 
 
 async def test_settings_that_are_ready_too_late_are_let_go_of(started):
