@@ -11,6 +11,7 @@ SOURCE_NOT_ALLOWED: Final = "source_not_allowed"
 MAX_CONNECTIONS: Final = "max_connections"
 MAX_CONNECTIONS_PER_SOURCE: Final = "max_connections_per_source"
 MAX_HANDSHAKES: Final = "max_handshakes"
+NO_WORKER: Final = "no_worker"
 OPEN_FILES: Final = "open_files"
 PROXY_HEADER: Final = "proxy_header"
 NAME_NOT_ALLOWED: Final = "tls_name_not_allowed"
@@ -33,6 +34,7 @@ ALL: Final = (
     MAX_CONNECTIONS_PER_SOURCE,
     MAX_HANDSHAKES,
     NAME_NOT_ALLOWED,
+    NO_WORKER,
     OPEN_FILES,
     PROXY_HEADER,
     RELP_PROTOCOL,

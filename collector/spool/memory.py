@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 # Without a file, dead letters are there to be counted more than to be kept.
 MAX_LETTER_BYTES = 16 * 1024 * 1024
 
-# How often to look whether other workers have made room.
+# How often to look whether other workers have made room, and whether what is full is told.
 LOOK_SECONDS = 1.0
 
 
@@ -46,8 +46,8 @@ class MemorySpool:
     ) -> None:
         self.max_bytes = max_bytes
         self._ledger = ledger
-        self._post = post or Post.alone()
-        self._lanes = Lanes(max_bytes, shares, lambda batch: batch.size, self._post.board)
+        shared = (post or Post.alone()).board
+        self._lanes = Lanes(max_bytes, shares, lambda batch: batch.size, shared)
         self.gate = self._lanes.gate
         self.gates = self._lanes.gates()
         self._numbers = count(1)
@@ -56,13 +56,12 @@ class MemorySpool:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Tell the other workers that nothing waits here; look now and then what waits there."""
+        """Tell the other workers that nothing waits here; look now and then how full all are."""
         self._lanes.tell()
-        if self._post.count > 1:
-            self._task = asyncio.get_running_loop().create_task(self._look(), name="spool")
+        self._task = asyncio.get_running_loop().create_task(self._look(), name="spool")
 
     async def _look(self) -> None:
-        """Open the gates where other workers have made room."""
+        """Open the gates where other workers have made room; have the log say what stays full."""
         while True:
             await asyncio.sleep(LOOK_SECONDS)
             self._lanes.reopen()

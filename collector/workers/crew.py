@@ -43,7 +43,7 @@ class Order:
 
     Attributes:
         settings: as messages have them.
-        sources: what the listeners receive from.
+        sources: what the listeners receive from, as far as workers do not have it already.
     """
 
     settings: Message
@@ -146,7 +146,7 @@ class Crew:
             await asyncio.sleep(BEAT_SECONDS)
             for member in self.members:
                 member.pulse.feel(loop.time())
-                if member.pulse.hangs and member.exit_code is None:
+                if member.pulse.hangs and not member.is_killed and member.exit_code is None:
                     log.error("worker hangs, it is killed", worker=member.number)
                     member.kill()
             self._changed()
@@ -243,7 +243,7 @@ class Crew:
 
 
 def hand_sockets(member: Member, sources: Mapping[Place, Source]) -> None:
-    """Hand a worker its sockets for datagrams; it closes those that it has already."""
+    """Hand a worker its sockets for datagrams."""
     for place, source in sources.items():
         if isinstance(source, DatagramSockets):
             bound = source.of_worker(member.number)

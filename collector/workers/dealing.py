@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from collector.backpressure import Gate
-from collector.listeners.reasons import OPEN_FILES
+from collector.listeners.reasons import NO_WORKER, OPEN_FILES
 from collector.logs import Reports
 from collector.routing import peer_address
 from collector.workers.places import as_json
@@ -36,6 +36,10 @@ class Taker(Protocol):
     @property
     def number(self) -> int:
         """Which worker it is."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is there."""
 
     @property
     def can_take(self) -> bool:
@@ -124,7 +128,11 @@ class Dealing:
 
     def deal(self, visitor: Visitor, entrance: SocketEntrance, place: Place) -> None:
         """Give a connection to the worker that has the fewest of its listener."""
-        worker = min(self._takers(), key=lambda taker: self._burden(taker, place))
+        takers = self._takers()
+        if not takers:
+            self._turn_away(visitor, entrance)
+            return
+        worker = min(takers, key=lambda taker: self._burden(taker, place))
         number = next(self._numbers)
         self._visits[number] = _Visit(visitor, entrance, place, worker)
         self._open[worker.number, place] += 1
@@ -146,10 +154,19 @@ class Dealing:
         """Return the workers that may be given a connection.
 
         Where all are hindered, any may have it: as in one process its sender waits then, or what it
-        sends is dropped and counted. What is told to one that is gone is closed.
+        sends is dropped and counted. So may any that is there where none takes connections, as when
+        the last that does has become congested since the gate was opened.
         """
         takers = [worker for worker in self._workers if self._takes_one_more(worker)]
-        return [taker for taker in takers if not taker.is_hindered] or takers or [*self._workers]
+        unhindered = [taker for taker in takers if not taker.is_hindered]
+        return unhindered or takers or [worker for worker in self._workers if worker.is_running]
+
+    def _turn_away(self, visitor: Visitor, entrance: SocketEntrance) -> None:
+        """Close a connection that no worker is there for, and those who come next wait."""
+        visitor.connected.close()
+        entrance.reject(visitor, NO_WORKER)
+        entrance.leave(visitor)
+        self.look()
 
     def _burden(self, worker: Taker, place: Place) -> tuple[int, int, int]:
         number = worker.number

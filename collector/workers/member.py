@@ -67,6 +67,8 @@ class Member:
         number: as above.
         is_running: whether it has started and not ended.
         is_leaving: whether it winds down, asked to or not.
+        is_killed: whether its process was told to end at once, which it may not do yet: while it
+            waits for a disk.
         pulse: whether it comes round to answers.
         room: how many connections it may have; none until it has said so.
         restarts: how often it was started in the place of one that had died.
@@ -84,6 +86,7 @@ class Member:
         self.number = number
         self.is_running = False
         self.is_leaving = False
+        self.is_killed = False
         self.pulse = Pulse(partial(shown.read, board.BEATS, 1 + number))
         self.room = 0
         self.restarts = 0
@@ -129,7 +132,7 @@ class Member:
             channel.close()
             raise
         self._channel = channel
-        self.is_leaving = False
+        self.is_leaving = self.is_killed = self._is_late = False
         self.room = 0
         self.pulse.begin(self._process.pid, self._loop.time())
         self.started = time.time()
@@ -149,6 +152,7 @@ class Member:
     def kill(self) -> None:
         """End its process at once."""
         if self._process is not None and self._process.returncode is None:
+            self.is_killed = True
             with suppress(ProcessLookupError):
                 self._process.kill()
 

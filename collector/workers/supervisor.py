@@ -214,7 +214,7 @@ class Supervisor(Daemon[Prepared]):
         plan = await self._listening.plan(config.listeners)
         prepared = Prepared(config, plan, self._crew.at_work, next(self._changes))
         try:
-            order = self._order(loaded, {**self._listening.sources(), **plan.opened})
+            order = self._order(loaded, plan.opened)
             await self._crew.prepare(prepared.asked, prepared.course, order)
         except BaseException:
             await self._discard(prepared)

@@ -23,7 +23,7 @@ from collector import config as settings
 from collector.board import Board, Post
 from collector.listeners.entrances import Visitor
 from collector.logs import Reports
-from collector.refusals import REFUSALS, StartError
+from collector.refusals import REFUSALS, RefusedError, StartError
 from collector.routing import peer_address
 from collector.service import InboxAccess, Prepared, Service
 from collector.switches import uses_kernel
@@ -79,6 +79,7 @@ class Worker:
         self._number = -1
         self._wanted: int | None = None
         self._is_preparing = False
+        self._has_missed = False  # a socket that settings to be prepared need
         self._plan: _Plan | None = None
         self._is_hurried = False
         self._reports = Reports(log)
@@ -159,8 +160,9 @@ class Worker:
     def _miss(self, message: Message) -> None:
         """Do without what should have come along: this process may have no more descriptors.
 
-        A connection is lost, and the supervisor counts it. Without a socket or the board there is
-        no working by the settings: then this process ends, and its successor is handed all anew.
+        A connection is lost, and the supervisor counts it. Settings that add a socket are refused.
+        Without a socket or the board there is no start: then this process ends, and its successor
+        is handed all anew.
         """
         self._reports.error(
             "descriptors",
@@ -169,6 +171,8 @@ class Worker:
         )
         if message["kind"] == "connection":
             self._channel.send({"kind": "lost", "number": message["number"]})
+        elif message["kind"] == "socket" and self._service is not None:
+            self._has_missed = True
         else:
             self._fail()
 
@@ -223,6 +227,7 @@ class Worker:
             self._refuse_to_start(message, str(error))
             return
         try:
+            descriptors.check(0, config)
             prepared = await service.prepare(config)
         except REFUSALS as error:
             await service.wind_down()
@@ -250,6 +255,7 @@ class Worker:
     async def _prepare(self, message: Message) -> None:
         """Do what can fail of going by settings, and keep it if it is still wanted then."""
         service, board = self._service, self._board
+        has_missed, self._has_missed = self._has_missed, False
         if service is None or board is None or self._is_preparing:
             busy = "prepares other settings still" if self._is_preparing else "has not started"
             self._answer(message, problem=f"worker {self._number} {busy}")
@@ -258,6 +264,7 @@ class Worker:
         self._is_preparing = True
         try:
             config = settings.build(message["document"], source=SOURCE)
+            self._check_descriptors(config, has_missed=has_missed)
             prepared = await service.prepare(config)
         except REFUSALS as error:
             self._answer(message, problem=str(error))
@@ -270,6 +277,15 @@ class Worker:
             return
         self._plan = _Plan(message["course"], prepared, message["sha256"])
         self._answer(message, problem="")
+
+    def _check_descriptors(self, config: Config, *, has_missed: bool) -> None:
+        """Raise RefusedError if there are too few descriptors for settings."""
+        if has_missed:
+            raise RefusedError(
+                f"worker {self._number} has no descriptor left for another socket:"
+                f" {descriptors.ADVICE}"
+            )
+        descriptors.check(len(self._sockets.numbers), config)
 
     def _adopt(self, message: Message) -> None:
         """Go by the settings at once: what comes in next comes in by them."""

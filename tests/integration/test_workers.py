@@ -384,7 +384,7 @@ async def test_nobody_is_cut_off_while_workers_have_no_descriptors_left(station,
 async def test_a_reload_cuts_nobody_off_where_workers_have_no_descriptors_left(station, senders):
     """It costs none for what workers have already; one that needs too many changes nothing."""
     listener = {**TCP, "max_connections": 1000, "max_connections_per_source": 1000}
-    ports = [{**UDP, "name": f"udp{number}"} for number in range(72)]
+    ports = [{**UDP, "name": f"udp{number}"} for number in range(62)]
     old = station.config(listeners=[listener, *ports[:30]])
     daemon = Scarce(station.directory, old)
     daemon.limit = 160

@@ -57,7 +57,7 @@ def test_where_there_is_none_for_a_single_connection_it_is_said_how_many_are_nee
     descriptors.check(6, config, tmp_path)
     assert descriptors.room(6, config, tmp_path) == 1
     monkeypatch.setattr(resource, "getrlimit", lambda _: (41, 41))
-    with pytest.raises(RefusedError, match="may have 41 open files, and needs 42 .*LimitNOFILE"):
+    with pytest.raises(RefusedError, match=r"may have 41 open files, and needs 42 .*LimitNOFILE"):
         descriptors.check(6, config, tmp_path)
 
 
