@@ -63,15 +63,16 @@ def parse(text):
 
 
 class Watch:
-    """Looks at every message once it is due, and then no more for a while."""
+    """Looks at a message once it is due, and then at none for so many nanoseconds."""
 
-    def __init__(self):
+    def __init__(self, pause=1):
         self.due = NOW
+        self.pause = pause
         self.seen = []
 
     def examine(self, text, nanoseconds):
         self.seen.append(text)
-        self.due = nanoseconds + 1
+        self.due = nanoseconds + self.pause
 
 
 class Room:

@@ -23,7 +23,7 @@ from collector.routing import KeySlot, Router
 from collector.syslog.framing import CutFrame
 from collector.syslog.message import KeyName
 from tests.peers import require_kernel
-from tests.pipelines import NOW, Spool
+from tests.pipelines import NOW, Spool, Watch
 from tests.shapes import Fields, Members, parser, samples, vary_cef, vary_json, vary_text
 
 if compiled.IS_THERE:
@@ -65,18 +65,6 @@ class Batcher:
             self.taken.append((identifiers[16 * at : 16 * at + 16].hex(), intake, document))
 
 
-class Watch:
-    """Looks at a message now and then."""
-
-    def __init__(self):
-        self.due = NOW
-        self.seen = []
-
-    def examine(self, text, nanoseconds):
-        self.seen.append(text)
-        self.due = nanoseconds + 3
-
-
 class Room:
     """A pipeline with an intake for each vendor; the second one goes to two sinks.
 
@@ -114,7 +102,7 @@ class Room:
             parse,
             tuple(Outlet(vendor, sink) for sink in self.sinks[:count]),
             IntakeStats(vendor),
-            Watch(),
+            Watch(pause=3),
             finish,
             None,
             translator=translator if translating else None,
