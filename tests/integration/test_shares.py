@@ -176,7 +176,10 @@ async def test_stopping_while_senders_wait_ends_with_a_balance(tmp_path, answer)
         await asyncio.gather(sending, return_exceptions=True)
         stopped = daemon.farewell
         assert stopped["event"].startswith("stopped")
-        lost = {} if answer == 200 else {"shutdown": stopped["received"]}
-        assert stopped["dropped"] == lost
-        assert stopped["delivered"] == (stopped["received"] if answer == 200 else 0)
+        # The sender may be cut off within a message, which a spool in memory cannot keep.
+        cut_off = sum(line.get("reason") == "incomplete_frame" for line in daemon.lines)
+        assert cut_off <= 1
+        lost = cut_off if answer == 200 else stopped["received"]
+        assert stopped["dropped"] == ({"shutdown": lost} if lost else {})
+        assert stopped["delivered"] == stopped["received"] - lost
         assert stopped["received"] > 20
