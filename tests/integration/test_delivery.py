@@ -253,7 +253,10 @@ async def test_a_mapping_that_refuses_every_event_pauses_the_sink_and_keeps_bulk
     """Strict mappings are mended by people; until then nothing is buried."""
     async with FakeSink() as sink:
         bulk(sink, lambda _: 400)
-        async with delivering(tmp_path, sink, format="elasticsearch", concurrency=2) as daemon:
+        whole = {"max_wait": "1s"}
+        async with delivering(
+            tmp_path, sink, format="elasticsearch", concurrency=2, batch=whole
+        ) as daemon:
             await send(daemon, range(1000))
             await daemon.logged("sink paused until it accepts a probe")
             await sink.wait_until(lambda: len(sink.requests) > 20)
