@@ -82,7 +82,8 @@ def _recompressed(batch: Batch, codec: str) -> Batch:
         body = DECOMPRESS[batch.codec](batch.body)
     except DAMAGE as error:
         raise unreadable(batch) from error
-    return replace(batch, codec=codec, body=COMPRESS[codec](body), refused_at=None, number=0)
+    compressed = COMPRESS[codec](body)
+    return replace(batch, codec=codec, body=compressed, refused_at=None, number=0, plain=None)
 
 
 def _contents(batch: Batch) -> list[tuple[Content, Entry]]:

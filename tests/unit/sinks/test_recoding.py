@@ -5,7 +5,7 @@ from itertools import product
 
 import pytest
 
-from collector.sinks.encoders import COMPRESS, documents_of
+from collector.sinks.encoders import COMPRESS, PlainBodies, documents_of
 from collector.sinks.formats import FORMATS, SealError
 from collector.sinks.recoding import RecodingError, recode
 from collector.spool.entries import unpack
@@ -73,6 +73,14 @@ def test_another_codec_leaves_the_documents_alone(before, after):
     (made,) = anew(batch, form_of(), codec=after)
     assert (documents_of(made), made.codec, made.entries) == (documents, after, batch.entries)
     assert (made.number, made.refused_at) == (0, None)
+
+
+def test_a_batch_made_anew_holds_no_plain_body():
+    """Nobody would let go of it: what is kept is bounded for the batches as they were made."""
+    batch = batch_of(form_of(), TEXTS, ENTRIES, codec="zstd")
+    PlainBodies().keep(batch, b"not\njson\n")
+    (made,) = anew(batch, form_of(), codec="gzip")
+    assert made.plain is None
 
 
 def test_where_a_request_holds_one_intake_there_is_a_batch_for_each():
