@@ -233,19 +233,25 @@ def _ending_with_the_process(context):
     os._exit(KILLED)
 
 
+def killed_at_each(path, *, is_after):
+    """Yield a copy of the files in `whole` for each step that a start was killed at."""
+    for step in count():
+        directory = path / str(step)
+        shutil.copytree(path / "whole", directory)
+        if not killed_at(step, directory, is_after=is_after):
+            break
+        yield directory
+    assert step > 30
+
+
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
 def test_a_kill_at_any_step_loses_and_doubles_nothing(tmp_path, is_after):
     """Whatever a start is killed at, the next one finds it all."""
     fill_all(tmp_path / "whole")
     expected = ledger_of(tmp_path / "whole")
-    for step in count():
-        directory = tmp_path / str(step)
-        shutil.copytree(tmp_path / "whole", directory)
-        if not killed_at(step, directory, is_after=is_after):
-            break
+    for directory in killed_at_each(tmp_path, is_after=is_after):
         adopt(directory)
         assert_all_there(directory, expected)
-    assert step > 30
 
 
 def test_kills_in_a_row_lose_and_double_nothing(tmp_path):
@@ -342,11 +348,7 @@ def test_a_worker_that_comes_back_has_what_was_not_moved(tmp_path, is_after):
     """And nothing else: each event is delivered by one of them, wherever the start was killed."""
     fill_all(tmp_path / "whole")
     expected = ledger_of(tmp_path / "whole")
-    for step in count():
-        directory = tmp_path / str(step)
-        shutil.copytree(tmp_path / "whole", directory)
-        if not killed_at(step, directory, is_after=is_after):
-            break
+    for directory in killed_at_each(tmp_path, is_after=is_after):
         for worker in files.workers(directory)[1:]:
             with closing(Store(directory, worker=worker)) as store:
                 adoption.settle_own(store)
@@ -355,7 +357,6 @@ def test_a_worker_that_comes_back_has_what_was_not_moved(tmp_path, is_after):
         for sink, numbers in EVENTS.items():
             assert sorted(chain(*(each.get(sink, []) for each in found))) == numbers
         assert len(requests_of(directory)) == 2
-    assert step > 30
 
 
 async def test_what_a_worker_writes_when_it_is_back_is_not_taken_for_moved(tmp_path, monkeypatch):
