@@ -209,19 +209,18 @@ class Reports:
         Returns:
             Whether it was logged.
         """
-        return self._report(self._log.warning, key, event, details)
+        return self._report("warning", key, event, details)
 
     def error(self, key: str, event: str, **details: Any) -> bool:
         """Log `event` as an error, otherwise like `warning`."""
-        return self._report(self._log.error, key, event, details)
+        return self._report("error", key, event, details)
 
-    def _report(
-        self, write: Callable[..., Any], key: str, event: str, details: dict[str, Any]
-    ) -> bool:
+    def _report(self, level: str, key: str, event: str, details: dict[str, Any]) -> bool:
         left_out = self._rate.admit(key)
         if left_out is None:
             return False
         if left_out:
             details["left_out_since_last"] = left_out
-        write(event, **details)
+        # A method of a logger is made when it is asked for, which takes longer than all of this.
+        getattr(self._log, level)(event, **details)
         return True

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+import time
 from abc import abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -29,6 +30,14 @@ TLS_BEGINS: Final = b"\x16\x03"
 
 # What uvloop may read of a TLS connection and hold, encrypted, before it is asked for.
 READ_AHEAD_OCTETS: Final = 32 * 1024
+
+# What is read at once, at first and at least. A read may hold tens of thousands of short messages,
+# or such as cannot be parsed, and nothing else has its turn until they are dealt with: a connection
+# whose last read took longer than `LONG_TURN_SECONDS` reads half as much, one that is done soon
+# twice as much.
+FIRST_READ_OCTETS: Final = 8 * 1024
+LEAST_READ_OCTETS: Final = 2 * 1024
+LONG_TURN_SECONDS: Final = 0.1
 
 # For a peer to take what was written, and to answer the end of TLS.
 CLOSE_SECONDS: Final = 5.0
@@ -57,6 +66,7 @@ class Connection(asyncio.BufferedProtocol):
         self._last_read = self._loop.time()
         self._frame_began: float | None = None
         self._held = 0
+        self._room = FIRST_READ_OCTETS
         self._has_read = False
         self._is_made = False
         self._is_established = False
@@ -134,7 +144,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """Return where a read is to be put."""
-        return self._listener.room()
+        return self._listener.room(self._room)
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what was read, then let the other connections have their turn."""
@@ -148,9 +158,18 @@ class Connection(asyncio.BufferedProtocol):
             if data.startswith(TLS_BEGINS) and not self._listener.is_encrypted:
                 self.end(TLS_ON_PLAIN_PORT)
                 return
+        began = time.monotonic()
         self._take(data)
+        self._adapt(time.monotonic() - began)
         transport.pause_reading()
         self._loop.call_soon(self._follow)
+
+    def _adapt(self, seconds: float) -> None:
+        """Read more or less at once from now on, by how long it took to deal with the last read."""
+        if seconds > LONG_TURN_SECONDS:
+            self._room = max(LEAST_READ_OCTETS, self._room // 2)
+        elif seconds < LONG_TURN_SECONDS / 4:
+            self._room = min(len(self._listener.buffer), self._room * 2)
 
     def _take(self, data: bytes) -> None:
         """Have what was read dealt with, and keep an eye on what it leaves unfinished."""

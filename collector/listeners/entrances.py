@@ -120,8 +120,8 @@ class SocketEntrance:
         self._retry: asyncio.TimerHandle | None = None
 
     @property
-    def address(self) -> tuple[str, int] | str:
-        """Where senders connect: host and port, or a path."""
+    def address(self) -> tuple[str, int] | str | None:
+        """Where senders connect: host and port, or a path; None once it is closed."""
         return address_of(self.socket)
 
     def open(

@@ -131,11 +131,13 @@ def _remove_abandoned(path: Path, kind: socket.SocketKind) -> None:
 def shown(bound: socket.socket) -> str:
     """Return where a socket is bound, as `host:port` or as its path."""
     address = address_of(bound)
-    return authority(*address) if isinstance(address, tuple) else address
+    return authority(*address) if isinstance(address, tuple) else address or "closed"
 
 
-def address_of(bound: socket.socket) -> tuple[str, int] | str:
-    """Return where a socket is bound: host and port, or a path."""
+def address_of(bound: socket.socket) -> tuple[str, int] | str | None:
+    """Return where a socket is bound: host and port, or a path; None once it is closed."""
+    if bound.fileno() < 0:
+        return None
     name = bound.getsockname()
     return (name[0], name[1]) if isinstance(name, tuple) else str(name)
 

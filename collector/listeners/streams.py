@@ -141,10 +141,14 @@ class StreamListener:
         """Whether TLS is spoken."""
         return self._encryption is not None
 
-    def room(self) -> memoryview:
-        """Return the part of the buffer that one read may fill: less where connections are many."""
+    def room(self, octets: int) -> memoryview:
+        """Return the part of the buffer that one read may fill: less where connections are many.
+
+        Args:
+            octets: what the connection can deal with in a turn.
+        """
         share = TURN_OCTETS // max(1, self._count)
-        return self.buffer[: max(MIN_READ_OCTETS, min(MAX_READ_OCTETS, share))]
+        return self.buffer[: min(octets, max(MIN_READ_OCTETS, share))]
 
     # Life.
 

@@ -95,8 +95,8 @@ class DatagramListener:
         return self.socket
 
     @property
-    def address(self) -> tuple[str, int] | str:
-        """Where it listens: host and port, or a path."""
+    def address(self) -> tuple[str, int] | str | None:
+        """Where it listens: host and port, or a path; None once it is closed."""
         return address_of(self.socket)
 
     # Life.

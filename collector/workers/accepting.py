@@ -55,7 +55,7 @@ class DealtConnections:
         self._is_over = False
 
     @property
-    def address(self) -> tuple[str, int] | str:
+    def address(self) -> tuple[str, int] | str | None:
         """Where senders connect."""
         return self.source.address
 

@@ -117,7 +117,7 @@ class DealtDatagrams:
         self.settings = settings
 
     @property
-    def address(self) -> tuple[str, int] | str:
+    def address(self) -> tuple[str, int] | str | None:
         """Where it listens."""
         return address_of(self.source.socket)
 

@@ -475,3 +475,23 @@ async def test_one_busy_connection_leaves_the_others_their_turn(serving, pipelin
         await pipeline.until(lambda: b"y" in pipeline.frames)
         assert pipeline.frames.index(b"y") < 1500
         await pipeline.until(lambda: len(pipeline.fed) == 2001)
+
+
+# How much is read at once.
+
+
+@pytest.mark.parametrize(
+    ("a_long_turn", "octets"), [(-1.0, connections.LEAST_READ_OCTETS), (1e9, 256 * 1024)]
+)
+async def test_what_is_read_at_once_follows_from_how_long_the_last_read_took(
+    serving, pipeline, monkeypatch, a_long_turn, octets
+):
+    """Short messages are many in a read, and others wait for all of them."""
+    monkeypatch.setattr(connections, "LONG_TURN_SECONDS", a_long_turn)
+    async with serving() as running:
+        _, writer = await running.connect()
+        for number in range(1, 10):
+            writer.write(b"message\n")
+            await pipeline.until(lambda number=number: len(pipeline.frames) == number)
+        (connection,) = running.listener._connections
+        assert len(connection.get_buffer(-1)) == octets

@@ -155,6 +155,13 @@ async def test_a_path_is_removed_with_its_socket(tmp_path):
 # What connections are like.
 
 
+async def test_a_socket_that_is_closed_is_nowhere():
+    """Who asks how things are while the daemon stops is answered too."""
+    bound = await bind("127.0.0.1", 0, socket.SOCK_STREAM)
+    bound.close()
+    assert (address_of(bound), shown(bound)) == (None, "closed")
+
+
 async def test_segments_are_no_longer_than_on_ethernet():
     """Also of those who connect to a socket that has listened before it was told."""
     with await bind("127.0.0.1", 0, socket.SOCK_STREAM) as bound:

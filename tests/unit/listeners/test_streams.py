@@ -356,12 +356,18 @@ async def test_the_more_connections_there_are_the_less_each_reads_at_a_time(
     monkeypatch.setattr(streams, "MIN_READ_OCTETS", 100)
     monkeypatch.setattr(streams, "TURN_OCTETS", 400)
     async with serving() as running:
-        rooms = [len(running.listener.room())]
+        rooms = [len(running.listener.room(1000))]
         for number in range(1, 6):
             await running.connect()
             await until(lambda number=number: stats.connections == number)
-            rooms.append(len(running.listener.room()))
+            rooms.append(len(running.listener.room(1000)))
     assert rooms == [400, 400, 200, 133, 100, 100]
+
+
+async def test_a_read_is_no_longer_than_its_connection_can_deal_with(serving):
+    """However much the listener has room for."""
+    async with serving() as running:
+        assert len(running.listener.room(10)) == 10
 
 
 async def test_a_read_is_bounded_however_few_connections_there_are(serving, pipeline, monkeypatch):
@@ -372,7 +378,7 @@ async def test_a_read_is_bounded_however_few_connections_there_are(serving, pipe
         _, writer = await running.connect()
         writer.write(b"".join(b"message %d\n" % number for number in range(100)))
         await pipeline.until(lambda: len(pipeline.frames) == 100)
-        assert len(running.listener.room()) == 64
+        assert len(running.listener.room(1000)) == 64
     assert pipeline.frames == [b"message %d" % number for number in range(100)]
 
 
