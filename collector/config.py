@@ -611,7 +611,9 @@ class AdminSettings(Settings):
     port: Annotated[int, PORT] = 9514
     """The port to listen on; 0 lets the system choose one."""
     token_file: SecretFile | None = None
-    """The file that holds the token that status and API ask for."""
+    """The file that holds the token that the page and the API ask for."""
+    open: tuple[Literal["metrics", "health"], ...] = ("metrics", "health")
+    """What needs no token all the same: metrics, health, both or none."""
 
     def read_token(self) -> str | None:
         """Return the token in plain text, the file read again; None when there is none.

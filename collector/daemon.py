@@ -16,10 +16,13 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 import structlog
 
 from collector import __version__, board, logs, watching
+from collector.admin import history
+from collector.admin.history import History
 from collector.admin.inbox import Inbox
 from collector.admin.server import AdminServer
 from collector.config import referenced_files, warnings
 from collector.courses import Courses
+from collector.intakes import masker_of, read_keys
 from collector.listeners.sockets import authority, reachable
 from collector.loading import Reloaded
 from collector.logs import Reports
@@ -29,16 +32,19 @@ from collector.settings.changes import as_running, changes, document_as_running,
 from collector.settings.files import FileError
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
     from pathlib import Path
 
     from prometheus_client.registry import Collector
 
+    from collector.admin.history import Series
     from collector.board import Board
     from collector.config import Config
     from collector.listeners.opening import OwnSockets
     from collector.loading import Load, Loaded
     from collector.metrics import Stats
     from collector.systemd import Notifier
+    from collector.tail import Tailed, Wanted
 
 # Between two looks at how far a start has come, and what each step of it gains with systemd.
 PROGRESS_SECONDS: Final = 5.0
@@ -47,6 +53,7 @@ STEP_SECONDS: Final = 300.0
 # Between two lines about files that cannot be used while they are tried again and again.
 FILES_REPORT_SECONDS: Final = 300.0
 
+RELOAD_FAILED: Final = "failed, the earlier settings are in force; the log says why"
 STALE: Final = "some cannot be used now, what they held before is; the log says which"
 # Why nothing is reloaded then: it would begin to listen.
 NOT_LISTENING: Final = (
@@ -100,7 +107,15 @@ class Daemon(ABC, Generic[Prepared]):
             token = admin.read_token()
         except FileError as error:
             raise StartError(str(error)) from error
-        self._admin = AdminServer(admin.host, admin.port, token=token, daemon=self)
+        self._history = History()
+        self._admin = AdminServer(
+            admin.host,
+            admin.port,
+            token=token,
+            daemon=self,
+            history=self._history,
+            open_to_all=admin.open,
+        )
         self._stamps: dict[Path, watching.Stamp | None] = {}
         self._is_stale = False
         self._changing = asyncio.Lock()
@@ -131,6 +146,14 @@ class Daemon(ABC, Generic[Prepared]):
     @abstractmethod
     async def metrics(self) -> Collector:
         """Return what yields all metrics, as they are now."""
+
+    @abstractmethod
+    async def counts(self) -> dict[Series, int]:
+        """Return how many messages and events have come and gone so far."""
+
+    @abstractmethod
+    def tail(self, wanted: Wanted) -> AsyncGenerator[Tailed]:
+        """Yield messages as they are dealt with, until it is closed."""
 
     @abstractmethod
     async def stop(self) -> None:
@@ -227,16 +250,34 @@ class Daemon(ABC, Generic[Prepared]):
 
     def _identity(self) -> dict[str, Any]:
         """Return what `/api/status` says of the daemon as such."""
+        inbox = self._admin.inbox
         return {
             "version": __version__,
             "started": datetime.fromtimestamp(self._started, UTC).isoformat(timespec="seconds"),
             "config_sha256": self._stats.config_sha256,
             "ready": self.ready(),
+            "access": self._admin.access,
+            "inbox": None if inbox is None else inbox.status(),
         }
 
-    def _stale_files(self) -> list[dict[str, str]]:
-        """Name files that cannot be used, as `/readyz` has it."""
-        return [{"files": "secrets and certificates", "reason": STALE}] if self._is_stale else []
+    def _degraded(self) -> list[dict[str, str]]:
+        """Name what works only in part of the daemon as such, as `/readyz` has it."""
+        found = []
+        if self._is_stale:
+            found.append({"files": "secrets and certificates", "reason": STALE})
+        if self._stats.last_reload_failed:
+            found.append({"settings": "last reload", "reason": RELOAD_FAILED})
+        return found
+
+    async def look_after_history(self) -> None:
+        """Keep what came and went in the last minutes."""
+        due = time.monotonic()
+        while True:
+            counts = await self.counts()
+            now = time.monotonic()
+            self._history.note(counts, wall=time.time(), steady=now)
+            due = history.next_look(due, now)
+            await asyncio.sleep(due - now)
 
     # Settings.
 
@@ -249,11 +290,13 @@ class Daemon(ABC, Generic[Prepared]):
         was_ready = self.ready()
         stamps = await _stamps_of(loaded.config)
         token = loaded.config.admin.read_token()
+        masker = masker_of(loaded.config, read_keys(loaded.config))
         prepared = await self._prepare(loaded)
         if was_ready and not self.ready():  # a stop does not wait for us
             await self._discard(prepared)
             return False
-        self._admin.token = token
+        self._admin.go_by(token, loaded.config.admin.open)
+        self._inbox.masker = masker
         self._use_inbox(loaded.config)
         self._loaded, self._stamps = loaded, stamps
         self._is_stale = False
@@ -274,6 +317,7 @@ class Daemon(ABC, Generic[Prepared]):
                 self._notifier.ready()
         outcome = "failed" if reloaded.problem else "ok"
         self._stats.config_reloads[outcome] += 1
+        self._stats.last_reload_failed = bool(reloaded.problem)
         logs.audit(
             "reload",
             actor,

@@ -128,15 +128,22 @@ class Deliveries:
         stats: its `sinks` are those of the plan that was adopted last.
         event_of: reads a raw message again, for batches that are to be made anew.
         on_failure: called when a mistake of ours has ended a delivery.
+        mask: replaces intake keys in what sinks say.
     """
 
     def __init__(
-        self, spool: Spool, stats: Stats, event_of: EventOf, on_failure: Callable[[], None]
+        self,
+        spool: Spool,
+        stats: Stats,
+        event_of: EventOf,
+        on_failure: Callable[[], None],
+        mask: Callable[[str], str] = str,
     ) -> None:
         self._spool = spool
         self._stats = stats
         self._event_of = event_of
         self._on_failure = on_failure
+        self._mask = mask
         self._plan = Plan()
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._plain_bodies = PlainBodies()
@@ -222,6 +229,7 @@ class Deliveries:
             stats=self._stats.sinks[settings.name],
             dead_lettered=self._stats.dead_lettered,
             recode=lambda batch: self._recoded(batch, delivery.plan),
+            mask=self._mask,
         )
         task = asyncio.get_running_loop().create_task(sink.run(), name=f"sink {sink.name}")
         task.add_done_callback(self._ended)

@@ -122,6 +122,7 @@ def what_next(admin_address: tuple[str, int], program: str) -> str:
     return "\n".join(
         [
             f"Listening on {_HOST}: udp and tcp {_PORT} (by intake key), {ports}.",
+            f"The status page is at http://{host}:{port}/",
             f"The newest events are at http://{host}:{port}/api/inbox",
             f"Send samples from another terminal: {command} send",
         ]

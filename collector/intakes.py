@@ -10,11 +10,13 @@ from collector.events import filters
 from collector.events.constant_fields import adder
 from collector.events.envelope import finisher, header_reader
 from collector.events.translation import translator
+from collector.masking import Masker
 from collector.parsers import PARSERS, build
 from collector.pipeline import Intake, Outlet
 from collector.ratelimit import SharedLimit, TokenBucket
 from collector.routing import KeySlot, Router
 from collector.settings.problems import ConfigError, Problem
+from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from collector.metrics import Stats
     from collector.parsers import Parser
     from collector.ratelimit import Limit
-    from collector.syslog.message import KeyName
 
 Keys = dict[str, tuple[str, ...]]
 """The keys of each intake, in the order of its settings, in plain text."""
@@ -49,6 +50,12 @@ def read_keys(config: Config) -> Keys:
                 what = f"the same key as that of intakes[{owner}]; accepted: a key used once"
                 raise ConfigError("files", [Problem(f"intakes[{name}].key_file", what)])
     return keys
+
+
+def masker_of(config: Config, keys: Keys) -> Masker:
+    """Return what replaces the keys of all intakes in what people are shown."""
+    name = KeyName(config.routing.structured_data_id, config.routing.parameter)
+    return Masker(name, [key for of_intake in keys.values() for key in of_intake])
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,12 +28,14 @@ from collector.dead_letters import Office
 from collector.deliveries import Deliveries
 from collector.durability import Durability
 from collector.events import filters
+from collector.exposition import MetricsCollector
 from collector.identity import TAIL_BITS, IdSource
-from collector.intakes import IntakeMaker, Keys, read_keys
+from collector.intakes import IntakeMaker, Keys, masker_of, read_keys
 from collector.ledger import Ledger
 from collector.listeners.buffers import Buffers
 from collector.listening import Listening, Receivers
-from collector.metrics import IntakeStats, ListenerStats, MetricsCollector, Stats
+from collector.masking import Masker
+from collector.metrics import IntakeStats, ListenerStats, Stats
 from collector.pipeline import Pipeline, Rules
 from collector.refusals import StartError
 from collector.routing import Router
@@ -42,13 +44,17 @@ from collector.spool.files import LockedError
 from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import NewerVersionError
 from collector.syslog.message import KeyName
+from collector.tail import Tail
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from collector.config import Config, SinkSettings
     from collector.deliveries import Plan as DeliveryPlan
     from collector.listeners.opening import Sockets
     from collector.listening import Plan as ListeningPlan
     from collector.spool import Share
+    from collector.tail import Tailed, Wanted
 
 
 # Between two looks at what all workers hold of unfinished messages.
@@ -114,6 +120,8 @@ class Service:
         self._is_listening = False
         self.stats = Stats(Ledger())
         self._watches: dict[str, drift.DriftWatch] = {}
+        self._tail = Tail()
+        self._masker = Masker(KeyName())
         self._spool = build_spool(config, self.stats.ledger, self._post)
         self._buffers = Buffers(
             config.max_buffered_bytes, self._post.board.column(BUFFERED_OCTETS), self._post.count
@@ -163,7 +171,7 @@ class Service:
                 for item in self._config.listeners
             ],
             "intakes": [
-                intake_status(stats.intakes[item.name], stats.sightings)
+                intake_status(item, stats.intakes[item.name], stats.sightings)
                 for item in self._config.intakes
             ],
             "sinks": [
@@ -173,6 +181,10 @@ class Service:
             "spool": {"type": self._config.spool.type, **self._spool.status()},
             "drift": drift.status(self._watches.values()),
         }
+
+    def tail(self, wanted: Wanted) -> AsyncGenerator[Tailed]:
+        """Yield messages as they are dealt with, until it is closed."""
+        return self._tail.follow(wanted)
 
     # What a drain asks.
 
@@ -230,6 +242,10 @@ class Service:
         await self._deliveries.stop()
         await self._close_spool()
 
+    def _masked(self, text: str) -> str:
+        """Return what a sink said without intake keys; it may have cut what it repeats."""
+        return self._masker.mask_text(text, is_cut=True)
+
     # The course of a change.
 
     def _build(self) -> None:
@@ -237,8 +253,11 @@ class Service:
         loop = asyncio.get_running_loop()
         stats, spool = self.stats, self._spool
         ids = IdSource(secrets.randbits(TAIL_BITS))
-        self._pipeline = Pipeline(Rules(Router([], {}, {}, []), KeyName()), ids, stats, spool)
-        self._deliveries = Deliveries(spool, stats, self._pipeline.read_again, self.fail)
+        rules = Rules(Router([], {}, {}, []), KeyName())
+        self._pipeline = Pipeline(rules, ids, stats, spool, self._tail)
+        self._deliveries = Deliveries(
+            spool, stats, self._pipeline.read_again, self.fail, self._masked
+        )
         durability = Durability(spool, self._deliveries.flush, loop)
         receivers = Receivers(self._pipeline, self._buffers, durability)
         self._listening = Listening(receivers, self._sockets, stats, spool.gate)
@@ -302,6 +321,8 @@ class Service:
                 zones={listener.name: listener.timezone for listener in config.listeners},
             )
         )
+        self._masker = masker_of(config, prepared.keys)
+        self._tail.go_by(self._masker)
         self._buffers.bound = config.max_buffered_bytes
         self._listening.adopt(prepared.listening, router)
         self._config = config
@@ -343,6 +364,7 @@ class Service:
             update={
                 "url": self.inbox.url,
                 "headers": {SECRET_HEADER: SecretStr(self.inbox.secret)},
+                "compression": "none",  # which it does not undo, and nothing travels
             }
         )
 

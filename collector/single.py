@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from collector.admin.history import counts_of
 from collector.board import Post
 from collector.daemon import Daemon
 from collector.service import Prepared, Service
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from prometheus_client.registry import Collector
 
+    from collector.admin.history import Series
     from collector.listeners.opening import OwnSockets
     from collector.loading import Load, Loaded
     from collector.systemd import Notifier
+    from collector.tail import Tailed, Wanted
 
 
 class SingleDaemon(Daemon[Prepared]):
@@ -61,7 +66,7 @@ class SingleDaemon(Daemon[Prepared]):
 
     async def degraded(self) -> list[dict[str, str]]:
         """Name what works only in part, each with the reason; anybody may read it."""
-        return [*self._service.degraded(), *self._stale_files()]
+        return [*self._service.degraded(), *self._degraded()]
 
     async def status(self) -> dict[str, Any]:
         """Return the body of `/api/status`."""
@@ -70,7 +75,16 @@ class SingleDaemon(Daemon[Prepared]):
 
     async def metrics(self) -> Collector:
         """Return what yields all metrics, as they are now."""
+        self._stats.degraded = await self.degraded()
         return self._service.registry
+
+    async def counts(self) -> dict[Series, int]:
+        """Return how many messages and events have come and gone so far."""
+        return counts_of(self._service.stats)
+
+    def tail(self, wanted: Wanted) -> AsyncGenerator[Tailed]:
+        """Yield messages as they are dealt with, until it is closed."""
+        return self._service.tail(wanted)
 
     # What a drain asks.
 
@@ -91,6 +105,7 @@ class SingleDaemon(Daemon[Prepared]):
         self._service.begin(listens=self._listens)
         if self._listens:
             self._beside.begin(self.look_after_files(), "files")
+            self._beside.begin(self.look_after_history(), "history")
 
     async def _break_off(self) -> None:
         await self._service.wind_down()
@@ -98,6 +113,7 @@ class SingleDaemon(Daemon[Prepared]):
     async def stop(self) -> None:
         """Stop listening, deliver what is there, give up after the grace period or if cancelled."""
         self._beside.cancel()
+        self._admin.end_streams()
         try:
             await self._service.stop()
         finally:

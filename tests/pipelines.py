@@ -14,6 +14,8 @@ from collector.parsers import ParseError
 from collector.pipeline import Intake, Origin, Outlet, Pipeline, Rules
 from collector.routing import KeySlot, Router
 from collector.syslog.message import KeyName
+from collector.tail import Tail, Wanted
+from collector.tail import Watch as Following
 
 FINISH = finisher()
 NOW = 1_767_323_045_678_901_234  # nanoseconds: 2026-01-02T03:04:05.678901Z
@@ -97,12 +99,14 @@ class Room:
         self.two = Intake("two", parse, self.both, IntakeStats("two"), Watch(), finish, select)
         self.listener = ListenerStats("l")
         self.now = NOW
+        self.tail = Tail()
         self.slots = {"k1": KeySlot(self.one), "k2": KeySlot(self.two)}
         self.pipeline = Pipeline(
             self.rules(self.slots, zones={"l": timezone(timedelta(hours=2))}, **settings),
             IdSource(5),
             self.stats,
             self.spool,
+            self.tail,
             clock=lambda: self.now,
         )
 
@@ -115,6 +119,16 @@ class Room:
             sources=[(ip_network("10.0.0.0/8"), self.one)],
         )
         return Rules(router, KeyName("SEKOIA@53288", "intake_key"), **settings)
+
+    def watch(self):
+        """Have somebody watch all messages from now on."""
+        self.tail.watches = (Following(Wanted()),)
+
+    async def shown(self):
+        """Return what is shown of messages: outcome, intake and problem of each."""
+        held, skipped = await self.tail.watches[0].take()
+        assert skipped == 0
+        return [(dealt.outcome, dealt.intake, dealt.problem) for dealt in held]
 
     def feed(self, *frames, without_key=None, peer="192.0.2.1", rejected=None):
         origin = self.origin(without_key, peer)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from collector.sightings import as_text
 
 if TYPE_CHECKING:
-    from collector.config import ListenerSettings
+    from collector.config import IntakeSettings, ListenerSettings
     from collector.metrics import IntakeStats, ListenerStats, SinkStats
     from collector.sightings import Sightings
     from collector.sinks.http import HttpSink
@@ -50,10 +50,14 @@ def _place(
     return {"host": host, "port": port}
 
 
-def intake_status(stats: IntakeStats, sightings: Sightings) -> dict[str, Any]:
+def intake_status(
+    settings: IntakeSettings, stats: IntakeStats, sightings: Sightings
+) -> dict[str, Any]:
     """Return what became of an intake's messages, and who sent the latest."""
     return {
         "name": stats.name,
+        "parser": settings.parser,
+        "profile": settings.profile,
         "events": {"ok": stats.ok, "pipeline_error": stats.pipeline_error},
         "parse_errors": dict(stats.parse_errors),
         "repaired": dict(stats.repaired),
@@ -69,7 +73,13 @@ def sink_status(sink: HttpSink, stats: SinkStats, backlog: Backlog) -> dict[str,
     return {
         "name": sink.name,
         "up": sink.health.up,
+        "paused": sink.health.paused,
         "problem": sink.problem,
+        "down_since": _as_text(stats.down_since),
+        "last_success": _as_text(stats.last_success),
+        "last_failure": None
+        if stats.last_failure is None
+        else {"at": as_text(stats.last_failure[0]), "problem": stats.last_failure[1]},
         "delivered": stats.delivered,
         "failure_store": stats.failure_store,
         "requests": dict(stats.requests),
@@ -80,3 +90,7 @@ def sink_status(sink: HttpSink, stats: SinkStats, backlog: Backlog) -> dict[str,
             "oldest_seconds": round(backlog.oldest_seconds, 3),
         },
     }
+
+
+def _as_text(at: float | None) -> str | None:
+    return None if at is None else as_text(at)

@@ -26,6 +26,7 @@ from collector.pipeline.rules import Rules
 from collector.pipeline.runs import Runs, remember
 from collector.pipeline.stages import Stages
 from collector.syslog.framing import CutFrame
+from collector.tail import Tail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from collector.identity import IdSource
     from collector.metrics import Stats
     from collector.parsers import Event
+    from collector.pipeline.stages import Encoded
     from collector.spool import Letter, Spool
     from collector.spool.entries import Entry
+    from collector.tail import Outcome
 
 __all__ = ["Intake", "Origin", "Outlet", "Pipeline", "Rules"]
 
@@ -50,6 +53,7 @@ class Pipeline:
         ids: source of event ids.
         stats: counters and accounts.
         spool: keeps dead letters.
+        tail: is shown what is dealt with.
         clock: nanoseconds since 1970.
     """
 
@@ -59,6 +63,7 @@ class Pipeline:
         ids: IdSource,
         stats: Stats,
         spool: Spool,
+        tail: Tail | None = None,
         *,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
@@ -67,10 +72,11 @@ class Pipeline:
         self._ledger = stats.ledger
         self._sightings = stats.sightings
         self._clock = clock
+        self._tail = tail = Tail() if tail is None else tail
         reports = Reports(log)
         self._stages = Stages(reports)
-        self._runs = Runs(self._stages, stats.ledger, stats.sightings)
-        self._aside = Aside(stats, spool, reports)
+        self._runs = Runs(self._stages, stats.ledger, stats.sightings, tail)
+        self._aside = Aside(stats, spool, reports, tail)
         self._adopt(rules)
 
     def reconfigure(self, rules: Rules) -> None:
@@ -166,10 +172,14 @@ class Pipeline:
             self._aside.unparsed(intake, arrival, failure)
             return
         outlets: Sequence[Outlet] = intake.outlets
+        dropped: Collection[str] = ()
         self._ledger.copies += len(outlets) - 1
         if intake.select is not None:
-            outlets, dropped = self._stages.select(intake, event)
-            self._ledger.dropped.update(dropped)
+            outlets, counts = self._stages.select(intake, event)
+            self._ledger.dropped.update(counts)
+            dropped = counts
+        if self._tail.watches:
+            self._show(intake, arrival, encoded, outlets, dropped)
         for outlet in outlets:
             document = self._stages.document(intake, outlet, encoded, text, arrival)
             if document is None:
@@ -178,6 +188,24 @@ class Pipeline:
             outlet.batcher.add(document, arrival, intake.name)
             if outlet.batcher.gate.closed:
                 closed.add(outlet.batcher.gate)
+
+    def _show(
+        self,
+        intake: Intake,
+        arrival: Arrival,
+        encoded: Encoded,
+        outlets: Sequence[Outlet],
+        dropped: Collection[str],
+    ) -> None:
+        """Show an event that goes to some outlets, and which filters keep it from the others."""
+        _, octets, failure = encoded
+        outcome: Outcome = "dropped"
+        problems = list(dropped)
+        if outlets:
+            outcome = "ok" if failure is None else "pipeline_error"
+        if failure is not None:
+            problems.insert(0, f"{failure.reason}: {failure}")
+        self._tail.show(outcome, arrival, intake.name, event=octets, problem=", ".join(problems))
 
     # What is no whole message.
 
@@ -191,6 +219,10 @@ class Pipeline:
         """
         self._count(origin, count)
         self._aside.rejected(origin, reason, count)
+        if self._tail.watches:
+            receipt = self._rules.receipt(self._clock() / 1e9, origin.listener.name, origin.peer)
+            problem = f"{reason}: {count} refused unread"
+            self._tail.show("rejected", Arrival("", b"", (), receipt), problem=problem)
 
     def keep_incomplete(self, frame: bytes, origin: Origin) -> None:
         """Keep what came of a frame whose sender left before its end."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collector.pipeline.intake import Intake, Outlet
     from collector.pipeline.origin import Origin
     from collector.spool import Spool
+    from collector.tail import Outcome, Tail
 
 UNKNOWN_INTAKE: Final = "unknown_intake"
 MAX_RATE: Final = "max_rate"
@@ -32,9 +33,11 @@ class Aside:
         stats: counters and accounts.
         spool: keeps dead letters.
         reports: tell the operator.
+        tail: is shown what is dealt with.
     """
 
-    def __init__(self, stats: Stats, spool: Spool, reports: Reports) -> None:
+    def __init__(self, stats: Stats, spool: Spool, reports: Reports, tail: Tail) -> None:
+        self._tail = tail
         self._stats = stats
         self._ledger = stats.ledger
         self._spool = spool
@@ -50,6 +53,7 @@ class Aside:
             self._set_aside(UNKNOWN_INTAKE, problem, arrival)
         else:
             self._count_rejected(origin, UNKNOWN_INTAKE, 1)
+        self._tail.show("dead_letter" if keep else "rejected", arrival, problem=problem)
         self._tell(_KEPT if keep else _REJECTED, UNKNOWN_INTAKE, problem, arrival.receipt)
 
     def excess(self, intake: Intake, arrival: Arrival) -> None:
@@ -59,21 +63,28 @@ class Aside:
             self._set_aside(MAX_RATE, problem, arrival, intake.name)
         else:
             self._ledger.dropped[MAX_RATE] += 1
+        outcome: Outcome = "dead_letter" if intake.keep_excess else "dropped"
+        self._tail.show(outcome, arrival, intake.name, problem=problem)
         self._tell(_KEPT if intake.keep_excess else _DROPPED, MAX_RATE, problem, arrival.receipt)
 
     def unparsed(self, intake: Intake, arrival: Arrival, failure: ParseError) -> None:
         """Keep a message that cannot be parsed; who counted it has told of it."""
         self._set_aside("parse_error", str(failure), arrival, intake.name)
+        problem = f"{failure.reason}: {failure}"
+        self._tail.show("dead_letter", arrival, intake.name, problem=problem)
 
     def unmade(self, outlet: Outlet, arrival: Arrival) -> None:
         """Keep a copy for a sink whose document could not be made; the log has it already."""
         problem = "the sink's format failed; the log has the details"
         self._set_aside("internal", problem, arrival, outlet.intake, outlet.batcher.sink)
+        told = f"sink {outlet.batcher.sink!r}: {problem}"
+        self._tail.show("dead_letter", arrival, outlet.intake, problem=told)
 
     def incomplete(self, arrival: Arrival) -> None:
         """Keep what came of a message whose sender left before its end."""
         problem = "the connection ended within the message"
         self._set_aside("incomplete_frame", problem, arrival)
+        self._tail.show("dead_letter", arrival, problem=problem)
         self._tell(_KEPT, "incomplete_frame", problem, arrival.receipt)
 
     def rejected(self, origin: Origin, reason: str, count: int) -> None:

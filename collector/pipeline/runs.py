@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collector.pipeline.stages import Stages
     from collector.routing import KeySlot
     from collector.sightings import Sightings
+    from collector.tail import Tail
 
 
 class Runs:
@@ -31,9 +32,11 @@ class Runs:
         stages: call the translators.
         ledger: accounts of the process.
         sightings: who was seen last.
+        tail: is shown what is dealt with.
     """
 
-    def __init__(self, stages: Stages, ledger: Ledger, sightings: Sightings) -> None:
+    def __init__(self, stages: Stages, ledger: Ledger, sightings: Sightings, tail: Tail) -> None:
+        self._tail = tail
         self._stages = stages
         self._ledger = ledger
         self._sightings = sightings
@@ -69,6 +72,9 @@ class Runs:
             outlet.batcher.extend(events, identifiers, intake.name, receipt)
             if outlet.batcher.gate.closed:
                 reading.closed.add(outlet.batcher.gate)
+        if self._tail.watches:
+            run = frames[position : position + len(events)]
+            self._tail.show_run(run, events, intake.name, receipt)
         return len(events)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from base64 import b64decode, b64encode
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
@@ -20,6 +21,12 @@ if TYPE_CHECKING:
 
 # Shorter values than this stand in ordinary text by chance; masking them would only blur it.
 SHORTEST_MASKED = 6
+
+# Of a path: webhooks have their token in it, as `/services/T024BE7LD/B0123ABCD/pXq8…`. What helps
+# an operator stays: words in small letters, such as `services` or `collector`, and what is short.
+_SHORTEST_SEGMENT: Final = 8
+_LONGEST_WORD: Final = 19
+_WORD: Final = re.compile(r"[a-z_.-]+")
 
 _BASIC: Final = "Basic "
 
@@ -51,12 +58,12 @@ def secrets_of(url: str, headers: Mapping[str, str], proxy: str = "") -> list[st
     """Return the texts of a request that a log must not show, the longest first.
 
     Args:
-        url: where it goes; words of its query are secrets.
+        url: where it goes; words of its query are secrets, and what may be one in its path.
         headers: of the request; their words are secrets.
         proxy: the URL of the proxy it goes through; empty without one.
     """
     words = {word for value in headers.values() for word in _words_of_header(value)}
-    words.update(_words_of_query(url), _proxy_credentials(proxy))
+    words.update(_words_of_query(url), _tokens_of_path(url), _proxy_credentials(proxy))
     long_enough = {word for word in words if len(word) >= SHORTEST_MASKED}
     # An answer in JSON repeats them as JSON has them.
     escaped = {orjson.dumps(word)[1:-1].decode() for word in long_enough}
@@ -79,6 +86,16 @@ def _words_of_query(url: str) -> Iterator[str]:
     for query in (urlsplit(url).query, URL(url).raw_query_string):
         for part in query.split("&"):
             yield from part.split("=", 1)
+
+
+def _tokens_of_path(url: str) -> Iterator[str]:
+    """Yield the segments of a path that may be a token: as written, decoded, and as they go out."""
+    for path in (urlsplit(url).path, URL(url).raw_path):
+        for segment in path.split("/"):
+            plain = unquote(segment)
+            is_word = len(plain) <= _LONGEST_WORD and _WORD.fullmatch(plain)
+            if len(plain) >= _SHORTEST_SEGMENT and not is_word:
+                yield from (segment, plain)
 
 
 def _proxy_credentials(proxy: str) -> list[str]:

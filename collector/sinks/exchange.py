@@ -18,7 +18,7 @@ from collector.sinks.retry import Outcome, Verdict
 from collector.spool.entries import first_intake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from aiohttp.abc import AbstractStreamWriter
 
@@ -77,6 +77,7 @@ class Exchange:
         form: the form in which it wants events; knows what its answers mean.
         session: HTTP client, which knows time-out, certificates and proxy.
         headers: of every request (`credentials.request_headers`).
+        mask: replaces intake keys, which are in events that an answer may repeat.
 
     Attributes:
         form: may be replaced, as the intakes it knows may change.
@@ -89,10 +90,12 @@ class Exchange:
         form: Format,
         session: aiohttp.ClientSession,
         headers: Mapping[str, str],
+        mask: Callable[[str], str] = str,
     ) -> None:
         self.form = form
         self.headers = headers
         self._settings = settings
+        self._mask = mask
         self._session = session
         self._proxy = "" if settings.proxy is None else settings.proxy.get_secret_value()
         self._reports = Reports(log)
@@ -138,7 +141,8 @@ class Exchange:
         if not verdict.problem:
             return Answer(code, verdict)
         secrets = secrets_of(form.url, headers, self._proxy)
-        return Answer(code, verdict._replace(problem=_shown(verdict.problem, secrets)))
+        said = self._mask(mask(verdict.problem[:SEARCHED_CHARS], secrets))
+        return Answer(code, verdict._replace(problem=" ".join(said.split())[:SHOWN_CHARS]))
 
     async def _post(
         self, batch: Batch, body: bytes, form: Format, headers: Mapping[str, str]
@@ -170,11 +174,6 @@ async def _read(response: aiohttp.ClientResponse, form: Format, events: int) -> 
     body = await _body_of(response, form.answer_bytes)
     verdict = form.read(response.status, response.headers, body, events, time.time())
     return Answer(str(response.status), verdict)
-
-
-def _shown(problem: str, secrets: Iterable[str]) -> str:
-    """Make what an answer or a library said fit to be shown: no secrets, one line, not too long."""
-    return " ".join(mask(problem[:SEARCHED_CHARS], secrets).split())[:SHOWN_CHARS]
 
 
 def _no_answer(code: str, problem: str) -> Answer:

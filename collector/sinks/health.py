@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ class Health:
     Attributes:
         up: whether the newest answer was an acceptance, or there was none yet.
         problem: the newest answer that was a failure, with what the sink said; empty while up.
+        paused: whether it refuses what we are, not what we sent: somebody has to do something.
         epoch: how many failures there have been; those of requests under way together are one.
     """
 
@@ -45,6 +47,7 @@ class Health:
         self.up = True
         self.epoch = 0
         self.problem = ""
+        self.paused = False
         self._code = ""
 
     @property
@@ -89,6 +92,8 @@ class Health:
             self._reported = ""
             log.info("sink accepts again", sink=self._stats.name, failures=self._backoff.failures)
         self.up = self._stats.up = True
+        self.paused = self._stats.paused = False
+        self._stats.down_since = None
         self.problem = ""
         self._backoff.reset()
 
@@ -107,15 +112,18 @@ class Health:
         self.epoch += 1
         delay = self._backoff.fail(answer.verdict.retry_after)
         self._retry_at = now + delay
+        if self.up:
+            self._stats.down_since = time.time()
         self.up = self._stats.up = False
+        self.paused = self._stats.paused = not _comes_back(answer.verdict)
         self.problem = answer.verdict.problem
         self._code = answer.code
         if self.problem != self._reported:
-            self._report(answer, delay)
+            self._report(delay)
 
-    def _report(self, answer: Answer, delay: float) -> None:
+    def _report(self, delay: float) -> None:
         """Log a new problem; a sink that comes and goes is not logged each time."""
-        if _comes_back(answer.verdict):
+        if not self.paused:
             report, event = self._reports.warning, "sink failing, its batches wait"
         else:
             report, event = self._reports.error, "sink paused until it accepts a probe"

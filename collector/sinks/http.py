@@ -105,6 +105,7 @@ class HttpSink:
         dead_lettered: counts buried events by intake and reason.
         recode: makes a batch anew that was stored in another form or compression than the sink
             wants now; raises RecodingError where it cannot.
+        mask: replaces intake keys in what the sink says.
 
     Attributes:
         name: the sink's.
@@ -123,6 +124,7 @@ class HttpSink:
         stats: SinkStats,
         dead_lettered: Counter[tuple[str, str]],
         recode: Callable[[Batch], Sequence[Batch]],
+        mask: Callable[[str], str] = str,
     ) -> None:
         retry = settings.retry
         self.name = settings.name
@@ -133,7 +135,7 @@ class HttpSink:
         self._stats = stats
         self._dead_lettered = dead_lettered
         self._recode = recode
-        self._exchange = Exchange(settings, form, session, headers)
+        self._exchange = Exchange(settings, form, session, headers, mask)
         self._reports = Reports(log)
         self._probing = asyncio.Lock()
         self._limiter = Limiter(settings.concurrency)
@@ -152,7 +154,9 @@ class HttpSink:
         self._posting: set[asyncio.Task[None] | None] = set()
         self._is_retiring = False
         # Of another sink of this name, until now.
-        stats.up, stats.concurrency_limit = self.health.up, self._limiter.limit
+        stats.up, stats.paused = self.health.up, self.health.paused
+        stats.down_since = stats.last_failure = None
+        stats.concurrency_limit = self._limiter.limit
 
     @property
     def problem(self) -> str:
@@ -340,6 +344,8 @@ class HttpSink:
         self._stats.requests[answer.code] += 1
         self._stats.request_seconds.observe(now - attempt.sent)
         outcome, items = answer.verdict.outcome, answer.verdict.items or ()
+        if answer.verdict.problem:
+            self._stats.last_failure = time.time(), answer.verdict.problem
         if outcome is Outcome.ACCEPTED:
             self._accepted += 1
             if self._accepted % GROWTH_INTERVAL == 0:

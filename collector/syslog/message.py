@@ -186,7 +186,7 @@ class KeyName:
         parameter: as given.
     """
 
-    __slots__ = ("_find", "_mask", "_mask_needle", "parameter")
+    __slots__ = ("_find", "_mask", "_mask_needle", "_masked", "parameter")
 
     def __init__(
         self, structured_data_id: str = "SEKOIA@53288", parameter: str = "intake_key"
@@ -208,13 +208,15 @@ class KeyName:
         ).match
         self._mask_needle = parameter.encode() + b"="
         # A value in quotes runs to the quote that closes it. Where none does, it runs as far as a
-        # key can: to a blank, a bracket or a quote.
+        # key can: to a blank, a bracket or a quote. It begins with what stands there literally, so
+        # that the rest of a text is passed over quickly.
         self._mask = re.compile(
-            rb'(%(name)b=")(?:[^"\\]*+(?:\\.[^"\\]*+)*(?="[\] ]|"\Z)'
+            rb'%(name)b=(?:(")(?:[^"\\]*+(?:\\.[^"\\]*+)*(?="[\] ]|"\Z)'
             rb'|[^\x00-\x20"\\\]]*+(?:\\.[^\x00-\x20"\\\]]*+)*)'
-            rb'|(\[%(id)b %(name)b=)(?!")[^\x00-\x20\[\]]*+' % terms,
+            rb'|(?<=\[%(id)b %(name)b=)(?!")[^\x00-\x20\[\]]*+)' % terms,
             re.DOTALL,
         )
+        self._masked = self._mask_needle.replace(b"\\", rb"\\") + rb"\g<1>***"
 
     def find(self, frame: bytes, start: int, end: int) -> str | None:
         """Return the key that structured data holds.
@@ -239,7 +241,7 @@ class KeyName:
         """
         if self._mask_needle not in text:
             return text
-        return self._mask.sub(rb"\g<1>\g<2>***", text)
+        return self._mask.sub(self._masked, text)
 
 
 def envelope(frame: bytes, key_name: KeyName) -> tuple[str | None, str]:

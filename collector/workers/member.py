@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from collector.board import Board
     from collector.workers.channel import Message
-    from collector.workers.merging import Packed
+    from collector.workers.merging import Left, Packed
 
 # What systemd tells a process is for that one alone.
 _NOT_INHERITED: Final = ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")
@@ -104,6 +104,7 @@ class Member:
         self._degraded: list[dict[str, str]] = []
         self._families: Packed = []
         self._carried: Packed = []
+        self._left: Left = {}
         self._is_late = False
 
     # Life.
@@ -160,6 +161,8 @@ class Member:
         """Keep what it has counted; return how many seconds its successor is to wait."""
         self._carried = merging.carried(self._carried, self._families)
         self._families = merging.uncounted(self._families)
+        self._left = merging.counts_left(self._left, self._status)
+        self._status = merging.uncounted_state(self._status)
         now = self._loop.time()
         self._deaths.append(now)
         while self._deaths[0] < now - DEATHS_SECONDS:
@@ -224,7 +227,7 @@ class Member:
             os.close(descriptor)
         match message["kind"]:
             case "answer":
-                if "families" in message:
+                if "status" in message:
                     self._take_report(message)
                 answer = self._answers.get(message["question"])
                 if answer is not None and not answer.done():
@@ -249,10 +252,13 @@ class Member:
 
     # How it is.
 
-    async def look(self) -> None:
+    async def look(self, *, families: bool = False) -> None:
         """Learn how it is; if it does not say so in time, it is as it was.
 
         Nobody waits for one that is silent.
+
+        Args:
+            families: whether it is to tell its metrics too.
         """
         if not self.is_running:
             return
@@ -260,7 +266,7 @@ class Member:
             self._is_late = True
             return
         try:
-            await self.ask({"kind": "report"}, REPORT_SECONDS)
+            await self.ask({"kind": "report", "families": families}, REPORT_SECONDS)
         except (GoneError, TimeoutError) as error:
             self._is_late = isinstance(error, TimeoutError)
 
@@ -272,12 +278,17 @@ class Member:
         self._is_late = False
         self._status = report["status"]
         self._degraded = report["degraded"]
-        self._families = report["families"]
+        self._families = report.get("families", self._families)
 
     @property
     def state(self) -> dict[str, Any]:
         """What it said last of the way of messages."""
         return self._status
+
+    @property
+    def left(self) -> Left:
+        """What its predecessors had counted, as its state has it."""
+        return self._left
 
     @property
     def families(self) -> list[Packed]:

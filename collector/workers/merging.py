@@ -29,11 +29,16 @@ Packed = list[dict[str, Any]]
 Part = dict[str, Any]
 """What one process says of itself, as the body of `/api/status`."""
 
+Left = dict[str, dict[str, dict[str, Any]]]
+"""What processes that have ended had counted: by section of a `Part`, and by name."""
+
 LEAST: Final = frozenset(
     {
+        "collector_config_last_reload_successful",
         "collector_sink_up",
         "collector_spool_disk_free_bytes",
         "collector_spool_max_bytes",
+        "collector_spool_writable",
         "collector_tls_certificate_expiry_timestamp_seconds",
         "process_max_fds",
         "process_start_time_seconds",
@@ -46,8 +51,11 @@ GREATEST: Final = frozenset(
         "collector_intake_key_last_used_timestamp_seconds",
         "collector_last_seen_timestamp_seconds",
         "collector_sink_last_success_timestamp_seconds",
+        "collector_sink_paused",
+        "collector_spool_full",
         "collector_spool_oldest_seconds",
         "collector_spool_quarantined_bytes",
+        "collector_spool_share_full",
         "python_info",
     }
 )
@@ -58,6 +66,13 @@ COUNTED: Final = frozenset({"counter", "histogram"})
 
 OUTLIVING: Final = frozenset({"collector_udp_kernel_drops"})
 """Families whose counts go on by themselves when a process ends: those of sockets."""
+
+COUNTS: Final = {
+    "listeners": ("messages", "rejected", "truncated", "connections_rejected"),
+    "intakes": ("events", "parse_errors", "repaired"),
+    "sinks": ("delivered", "failure_store", "requests"),
+}
+"""What of a `Part` outlives its process, by section; the ledger is in the spool."""
 
 
 # Metrics.
@@ -165,31 +180,78 @@ def blank(config: Config) -> Part:
             "in_memory_at_last_write": 0,
         }
     return {
-        "intakes": [intake_status(IntakeStats(item.name), Sightings()) for item in config.intakes],
+        "intakes": [
+            intake_status(item, IntakeStats(item.name), Sightings()) for item in config.intakes
+        ],
         "sinks": [
-            {"name": item.name, "up": True, "problem": None, **counts, "waiting": waiting}
+            {
+                "name": item.name,
+                "up": True,
+                "paused": False,
+                "problem": None,
+                "down_since": None,
+                "last_success": None,
+                "last_failure": None,
+                **counts,
+                "waiting": waiting,
+            }
             for item in config.sinks
         ],
         "spool": spool,
     }
 
 
-def merged_status(own: Part, parts: Sequence[Part]) -> Part:
+def counts_left(before: Left, last: Part) -> Left:
+    """Return what stays counted in the state of the whole of workers that have ended.
+
+    Args:
+        before: of those that had ended before.
+        last: the last state of one that has ended since.
+    """
+    found = {
+        section: {
+            entry["name"]: {name: entry[name] for name in names} for entry in last.get(section, ())
+        }
+        for section, names in COUNTS.items()
+    }
+    return summed((before, found))
+
+
+def uncounted_state(last: Part) -> Part:
+    """Return the last state of a worker without what `counts_left` has of it."""
+    found = {
+        section: [
+            {**entry, **{name: {} if isinstance(entry[name], dict) else 0 for name in names}}
+            for entry in last[section]
+        ]
+        for section, names in COUNTS.items()
+        if section in last
+    }
+    return {**last, **found}
+
+
+def merged_status(own: Part, parts: Sequence[Part], left: Iterable[Left] = ()) -> Part:
     """Return the state of the whole, in the form of one process.
 
     Args:
         own: what the supervisor knows: version, addresses of listeners, who was refused, and so on.
             What cannot be added up is as it is here, where it is here.
         parts: the state of each worker.
+        left: what workers that have ended had counted, see `counts_left`.
     """
+    counted = summed(left)
     every = [own, *parts]
     return {
         **own,
         "ledger": summed(part["ledger"] for part in every if "ledger" in part),
         "buffered_bytes": sum(part.get("buffered_bytes", 0) for part in every),
-        "listeners": _by_name(every, "listeners", _listener),
-        "intakes": _by_name(every, "intakes", _intake),
-        "sinks": _by_name(every, "sinks", _sink),
+        **{
+            section: [
+                _with_counts(entry, counted.get(section, {}).get(entry["name"], {}))
+                for entry in _by_name(every, section, combine)
+            ]
+            for section, combine in _COMBINED.items()
+        },
         "spool": _spool([part["spool"] for part in every if part.get("spool")]),
         "drift": _drift(entry for part in every for entry in part.get("drift", ())),
     }
@@ -223,8 +285,12 @@ def _by_name(
     return [combine(entries) for entries in found.values()]
 
 
+def _with_counts(entry: Part, more: Mapping[str, Any]) -> Part:
+    return {**entry, **summed(({name: entry[name] for name in more}, more))}
+
+
 def _listener(entries: list[Part]) -> Part:
-    counts = ("messages", "rejected", "truncated", "connections", "connections_rejected")
+    counts = (*COUNTS["listeners"], "connections")
     drops = [entry["kernel_drops"] for entry in entries if entry["kernel_drops"] is not None]
     return {
         **entries[0],
@@ -234,7 +300,7 @@ def _listener(entries: list[Part]) -> Part:
 
 
 def _intake(entries: list[Part]) -> Part:
-    counts = ("events", "parse_errors", "repaired")
+    counts = COUNTS["intakes"]
     seen: dict[str, str] = {}
     for item in (item for entry in entries for item in entry["last_seen"]):
         seen[item["source"]] = max(item["at"], seen.get(item["source"], ""))
@@ -247,19 +313,34 @@ def _intake(entries: list[Part]) -> Part:
 
 
 def _sink(entries: list[Part]) -> Part:
-    counts = ("delivered", "failure_store", "requests", "in_flight")
+    counts = (*COUNTS["sinks"], "in_flight")
     problems = [entry["problem"] for entry in entries if entry["problem"]]
+
+    def known(name: str) -> list[Any]:
+        return [entry[name] for entry in entries if entry[name] is not None]
+
     waiting = [entry["waiting"] for entry in entries]
     return {
         **entries[0],
         **summed({name: entry[name] for name in counts} for entry in entries),
         "up": all(entry["up"] for entry in entries),
+        "paused": any(entry["paused"] for entry in entries),
         "problem": problems[0] if problems else entries[0]["problem"],
+        "down_since": min(known("down_since"), default=None),
+        "last_success": max(known("last_success"), default=None),
+        "last_failure": max(known("last_failure"), key=itemgetter("at"), default=None),
         "waiting": {
             **summed(waiting),
             "oldest_seconds": max(entry["oldest_seconds"] for entry in waiting),
         },
     }
+
+
+_COMBINED: Final[dict[str, Callable[[list[Part]], Part]]] = {
+    "listeners": _listener,
+    "intakes": _intake,
+    "sinks": _sink,
+}
 
 
 def _spool(entries: list[Part]) -> Part:

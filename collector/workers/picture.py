@@ -5,20 +5,22 @@ from __future__ import annotations
 import asyncio
 import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 from prometheus_client.registry import Collector
 
 from collector.admin.status import listener_status
-from collector.metrics import MetricsCollector
+from collector.exposition import MetricsCollector
 from collector.workers import merging
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 
     from prometheus_client.core import Metric
 
+    from collector.admin.history import Series
     from collector.config import Config
     from collector.listening import Listening
     from collector.metrics import Stats
@@ -29,22 +31,15 @@ LOOK_SECONDS: Final = 1.0
 """For how long a look at the workers is good enough for those who can do with an older one."""
 
 
-class Looked(Protocol):
-    """A worker that can be asked how it is."""
-
-    async def look(self) -> None:
-        """Learn how it is."""
-
-
 class Looks:
     """Looks at all workers, one look at a time for all who ask.
 
     Args:
-        members: the workers.
+        looks: each learns how one of them is.
     """
 
-    def __init__(self, members: Sequence[Looked]) -> None:
-        self._members = members
+    def __init__(self, looks: Iterable[Callable[[], Coroutine[Any, Any, None]]]) -> None:
+        self._looks = tuple(looks)
         self._loop = asyncio.get_running_loop()
         self._taking: asyncio.Task[None] | None = None
         self._taken = -math.inf
@@ -62,7 +57,7 @@ class Looks:
 
     async def _take(self) -> None:
         try:
-            await asyncio.gather(*(member.look() for member in self._members))
+            await asyncio.gather(*(look() for look in self._looks))
             self._taken = self._loop.time()
         finally:
             self._taking = None
@@ -96,7 +91,9 @@ class Picture:
         self._dealing = dealing
         self._listening = listening
         self._stats = stats
-        self._looks = Looks(members)
+        self._looks = Looks(member.look for member in members)
+        # Metrics are many: they are told to who scrapes them, not to each page once a second.
+        self._scrapes = Looks(partial(member.look, families=True) for member in members)
         self._registry = CollectorRegistry()
         self._registry.register(MetricsCollector(stats, None))
         PlatformCollector(self._registry)
@@ -144,8 +141,26 @@ class Picture:
             ],
             **merging.blank(config),
         }
+        return {**self._merged(own), "workers": [*map(self._told, self._members)]}
+
+    def _merged(self, own: dict[str, Any]) -> dict[str, Any]:
+        """Return the state of the whole as last known; see `merging.merged_status`."""
         states = [member.state for member in self._members if member.state]
-        return {**merging.merged_status(own, states), "workers": [*map(self._told, self._members)]}
+        return merging.merged_status(own, states, [member.left for member in self._members])
+
+    async def counts(self) -> dict[Series, int]:
+        """Return how many messages and events have come and gone so far.
+
+        Metrics are asked for with them: what a worker has counted since it was last asked ends with
+        it, and nobody may scrape for long.
+        """
+        await self._scrapes.now()
+        found = self._merged({})
+        return {
+            **{("listener", item["name"]): item["messages"] for item in found["listeners"]},
+            **{("intake", item["name"]): sum(item["events"].values()) for item in found["intakes"]},
+            **{("sink", item["name"]): item["delivered"] for item in found["sinks"]},
+        }
 
     def _told(self, member: Member) -> dict[str, Any]:
         """Return what `/api/status` says of a worker."""
@@ -159,9 +174,14 @@ class Picture:
             "ledger": member.ledger,
         }
 
-    async def metrics(self) -> Collector:
-        """Return what yields all metrics, as they are now."""
-        await self._looks.now()
+    async def metrics(self, more: list[dict[str, str]]) -> Collector:
+        """Return what yields all metrics, as they are now.
+
+        Args:
+            more: what works only in part, as far as the supervisor knows besides.
+        """
+        await self._scrapes.now()
+        self._stats.degraded = self._known_degraded(more)
         own = merging.packed(self._registry.collect())
         parts = [part for member in self._members for part in member.families]
         return _Merged(merging.merged_families([own, *parts]))

@@ -34,16 +34,19 @@ from collector.workers.dealing import Dealing
 from collector.workers.member import GoneError
 from collector.workers.picture import Picture
 from collector.workers.rates import Rates
+from collector.workers.tailing import Tails
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncGenerator, Mapping
 
     from prometheus_client.registry import Collector
 
+    from collector.admin.history import Series
     from collector.config import Config
     from collector.listeners.opening import Place, Source
     from collector.loading import Load, Loaded
     from collector.systemd import Notifier
+    from collector.tail import Tailed, Wanted
     from collector.workers.accepting import DealtSockets
     from collector.workers.channel import Message
     from collector.workers.member import Member
@@ -108,6 +111,7 @@ class Supervisor(Daemon[Prepared]):
         )
         self._picture = Picture(self._crew.members, self._dealing, self._listening, self._stats)
         self._rates = Rates(self._crew.board)
+        self._tails = Tails(lambda: self._crew.at_work)
         self._changes = count()
 
     @property
@@ -127,17 +131,23 @@ class Supervisor(Daemon[Prepared]):
 
     async def degraded(self) -> list[dict[str, str]]:
         """Name what works only in part, each with the reason; anybody may read it."""
-        return await self._picture.degraded(self._stale_files())
+        return await self._picture.degraded(self._degraded())
 
     async def status(self) -> dict[str, Any]:
         """Return the body of `/api/status`."""
-        return await self._picture.status(
-            self._loaded.config, self._identity(), self._stale_files()
-        )
+        return await self._picture.status(self._loaded.config, self._identity(), self._degraded())
 
     async def metrics(self) -> Collector:
         """Return what yields all metrics, as they are now."""
-        return await self._picture.metrics()
+        return await self._picture.metrics(self._degraded())
+
+    async def counts(self) -> dict[Series, int]:
+        """Return how many messages and events have come and gone so far in all workers."""
+        return await self._picture.counts()
+
+    def tail(self, wanted: Wanted) -> AsyncGenerator[Tailed]:
+        """Yield messages as they are dealt with, until it is closed."""
+        return self._tails.follow(wanted)
 
     # Beginning and end.
 
@@ -149,6 +159,7 @@ class Supervisor(Daemon[Prepared]):
         self._beside.begin(self._look_after_senders(), "senders")
         self._beside.begin(self._rates.go_on(), "rates")
         self._beside.begin(self.look_after_files(), "files")
+        self._beside.begin(self.look_after_history(), "history")
 
     async def _break_off(self) -> None:
         self._beside.cancel()
@@ -162,6 +173,7 @@ class Supervisor(Daemon[Prepared]):
         """
         self._is_listening = False
         self._beside.cancel()
+        self._admin.end_streams()
         grace = self._loaded.config.shutdown_grace
         log.info("stopping", grace_seconds=grace)
         try:
@@ -194,9 +206,13 @@ class Supervisor(Daemon[Prepared]):
             self._stats.worker_restarts += 1
             order = self._order(self._loaded, self._listening.sources())
             await self._crew.start_again(member, order)
+        self._tails.begin(member)
 
     def _hear(self, member: Member, message: Message) -> None:
-        self._dealing.hear(member, message)
+        if message["kind"] == "tail":
+            self._tails.hear(message)
+        else:
+            self._dealing.hear(member, message)
 
     def _workers_changed(self) -> None:
         self._dealing.look()

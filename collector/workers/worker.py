@@ -33,6 +33,7 @@ from collector.workers.handing import HandedSockets
 from collector.workers.merging import packed
 from collector.workers.places import read_place
 from collector.workers.pulse import Heart
+from collector.workers.tailing import Watching
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
@@ -75,6 +76,7 @@ class Worker:
         self._channel = Channel(connected, self._receive, self._orphaned)
         self._sockets = HandedSockets(self._channel.send)
         self._service: Service | None = None
+        self._watching: Watching | None = None
         self._board: Board | None = None
         self._number = -1
         self._wanted: int | None = None
@@ -133,6 +135,8 @@ class Worker:
                 self._report(message)
             case "sightings":
                 self._answer(message, sightings=self._seen())
+            case "watch" | "watch no more" if self._watching is not None:
+                self._watching.obey(message)
             case "stop":
                 self._stop_asked.set()
             case "hurry":
@@ -238,6 +242,7 @@ class Worker:
         service.begin()
         self._sockets.close_rest()
         self._service = service
+        self._watching = Watching(service.tail, self._channel.send, self._is_congested)
         heart.show()
         self._tell_room(config)
         self._answer(message, problem="")
@@ -332,18 +337,22 @@ class Worker:
     def _seen(self) -> str:
         return "" if self._service is None else self._service.stats.sightings.packed().decode()
 
+    def _is_congested(self) -> bool:
+        return self._channel.is_congested
+
     def _report(self, message: Message) -> None:
         """Say how the service is; a mistake in that costs the answer, not the service."""
         service = self._service
         if service is None:
             return
         try:
-            status, degraded = service.status(), service.degraded()
-            families = packed(service.registry.collect())
+            report = {"status": service.status(), "degraded": service.degraded()}
+            if message["families"]:
+                report["families"] = packed(service.registry.collect())
         except Exception:
             log.exception("how the worker is cannot be told, please report it")
             return
-        self._answer(message, status=status, degraded=degraded, families=families)
+        self._answer(message, **report)
 
 
 def _go_by(service: Service, prepared: Prepared, sha256: str) -> None:

@@ -84,6 +84,8 @@ class Mirror(HttpServer):
         body = (await request.read()).decode()
         said_in_words = " ".join([request.raw_path, *request.headers.values(), *credentials])
         text = f"{said_in_words} {json.dumps(said)} {body}"
+        if self.status == 422:
+            return web.Response(status=422, text=body)
         if self.status == 407:
             return web.Response(status=407, reason=said_in_words[:500], text=text)
         return web.Response(status=self.status, text=text)
@@ -108,7 +110,7 @@ class Place:
         self.accepting = await self.stack.enter_async_context(FakeSink())
         self.mirrors = {
             status: await self.stack.enter_async_context(Mirror(status))
-            for status in (400, 401, 407, 503)
+            for status in (400, 401, 407, 422, 503)
         }
         self.certificate = Authority(self.directory).server()
         key = self.certificate.key_file.read_text().splitlines()
@@ -127,6 +129,7 @@ class Place:
         query = f"?token={quote(plant('query') + '+/=', safe='')}&name=x"
         retry = {"retry": {"initial": "20ms", "max": "100ms"}}
         basic = {"username": "collector", "password": plant("password")}
+        path = f"/ingest/{quote(plant('path of a proxy') + '+é', safe='')}"
         return [
             {"name": "accepting", "url": self.accepting.url},
             {
@@ -138,7 +141,7 @@ class Place:
             },
             {
                 "name": "basic",
-                "url": f"{mirrors[503].url}/path",
+                "url": f"{mirrors[503].url}/services/{plant('path')}",
                 "auth": {"basic": basic},
                 **retry,
             },
@@ -158,6 +161,14 @@ class Place:
                 **retry,
             },
             {
+                "name": "repeating",
+                "url": mirrors[422].url,
+                "payload": "raw",
+                "compression": "none",
+                "batch": {"max_events": 1},
+                **retry,
+            },
+            {
                 "name": "elastic",
                 "url": mirrors[401].url,
                 "format": "elasticsearch",
@@ -166,11 +177,15 @@ class Place:
             },
             {
                 "name": "proxied",
-                "url": "http://sink.example/ingest",
+                "url": f"http://sink.example{path}",
                 "proxy": f"http://user:{plant('proxy')}@127.0.0.1:{mirrors[407].port}",
                 **retry,
             },
-            {"name": "away", "url": f"https://127.0.0.1:{mirrors[401].port}/{query}", **retry},
+            {
+                "name": "away",
+                "url": f"https://127.0.0.1:{mirrors[401].port}/hooks/{plant('path away')}{query}",
+                **retry,
+            },
         ]
 
     def config(self, suffix="", **settings):
@@ -302,6 +317,8 @@ def broken_files(secrets, config):
         written("sinks", sink, url=f"https://user:{plant('password of a URL')}@host/"),
         written("sinks", sink, url=f"ftp://host/?token={plant('token of a URL')}"),
         written("sinks", sink, url=f"https://host:x/?token={plant('token of a broken URL')}"),
+        written("sinks", sink, url=f"ftp://host/services/{plant('path of a URL')}"),
+        written("sinks", sink, url=f"https://host:x/services/{plant('path of a broken URL')}"),
         written("sinks", sink, proxy=f"socks://user:{plant('password of a proxy')}@host:1"),
         written("sinks", sink, proxy=f"http://user:{plant('password of a broken proxy')}@:x"),
         written("sinks", sink, auth={"bearer": {"token_file": plant("token for a file")}}),

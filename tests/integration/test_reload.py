@@ -607,12 +607,17 @@ async def test_a_mistake_changes_nothing_and_is_told(tmp_path):
                 assert (audited["outcome"], audited["config_sha256"]) == ("failed", in_force)
                 metrics = await daemon.metrics()
                 assert (metrics[RELOADS % "ok"], metrics[RELOADS % "failed"]) == (0, number)
+                assert metrics["collector_config_last_reload_successful"] == 0
+                assert metrics['collector_degraded{part="settings"}'] == 1
                 assert f'collector_config_info{{sha256="{in_force}"}}' in metrics
                 assert [item["name"] for item in (await daemon.status())["listeners"]] == ["tcp"]
                 await send(syslog(str(number)))
                 await received(daemon, number)
             occupied.close()
             assert (await daemon.reload(station.config()))[0] == 200
+            metrics = await daemon.metrics()
+            assert metrics["collector_config_last_reload_successful"] == 1
+            assert metrics['collector_degraded{part="settings"}'] == 0
             await send(syslog("0"))
             await received(daemon, len(files) + 1)
 

@@ -444,6 +444,8 @@ async def test_a_worker_that_dies_is_started_again_and_its_spool_delivered(stati
         assert after["workers"][0]["pid"] not in {victim, other}
         assert after["workers"][1]["pid"] == other
         assert after["ledger"]["received"] == after["ledger"]["spooled"] == 200
+        assert [entry["messages"] for entry in after["listeners"]] == [200]
+        assert [entry["events"]["ok"] for entry in after["intakes"]] == [200]
         metrics = await daemon.metrics()
         assert metrics[messages] == 200
         assert metrics["collector_worker_restarts_total"] == 1

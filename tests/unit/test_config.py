@@ -157,7 +157,12 @@ def test_defaults_are_those_of_the_interface():
             "max_age": "30d",
             "unknown_intake_max_bytes": "64MiB",
         },
-        "admin": {"host": "127.0.0.1", "port": 9514, "token_file": None},
+        "admin": {
+            "host": "127.0.0.1",
+            "port": 9514,
+            "token_file": None,
+            "open": ["metrics", "health"],
+        },
         "logging": {"level": "info", "format": "json"},
         "workers": 1,
         "shutdown_grace": "8s",
@@ -607,11 +612,14 @@ def test_all_problems_of_a_file_are_told_at_once():
         ({"sink": {"name": "all"}}, "sinks[0].name: 'all' means every sink; accepted: another "),
         (
             {"intake": {"parser": "cyber"}},
-            "intakes[0].parser: 'cyber' is not one of the choices; accepted: cybereason, ",
+            "intakes[0].parser: 'cyber' is not one of the choices (did you mean 'cybereason'?); ",
         ),
         (
             {"intake": {"profile": "ECS"}},
-            "intakes[0].profile: 'ECS' is not one of the choices; accepted: 'documented' or 'ecs'",
+            (
+                "intakes[0].profile: 'ECS' is not one of the choices (did you mean 'ecs'?); "
+                "accepted: 'documented' or 'ecs'"
+            ),
         ),
         (
             {"intake": {"envelope": ["syslog", "header"]}},

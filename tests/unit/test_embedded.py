@@ -207,6 +207,7 @@ def test_the_next_steps_are_told(directory):
             "Listening on 127.0.0.1: udp and tcp 5514 (by intake key), tcp 5515 (cybereason), "
             "tcp 5516 (harfanglab)."
         ),
+        "The status page is at http://127.0.0.1:9514/",
         "The newest events are at http://127.0.0.1:9514/api/inbox",
         "Send samples from another terminal: .venv/bin/collector send",
     ]

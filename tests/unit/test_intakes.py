@@ -9,7 +9,7 @@ from collector import drift
 from collector.board import Board, Post
 from collector.config import parse
 from collector.deliveries import Deliveries
-from collector.intakes import IntakeMaker, read_keys
+from collector.intakes import IntakeMaker, masker_of, read_keys
 from collector.ledger import Ledger
 from collector.metrics import IntakeStats, Stats
 from collector.routing import peer_address
@@ -65,6 +65,17 @@ async def test_each_key_leads_to_its_intake_and_is_known_by_its_place(made):
     found = {key: (slot.intake.name, slot.slot) for key, slot in by_key.items()}
     assert found == {"new": ("one", 0), "old": ("one", 1), "k": ("two", 0)}
     assert by_key["new"].intake is by_key["old"].intake is world.router.by_name["one"]
+
+
+async def test_the_keys_of_all_intakes_are_masked(made):
+    """And whatever stands where settings say that keys are."""
+    world = await made(
+        "[{name: one, parser: raw, key: [new-1, old-1]}, {name: two, parser: raw, key: k-2}]"
+    )
+    masker = masker_of(world.config, read_keys(world.config))
+    assert masker.mask(b'new-1 old-1 k-2 [SEKOIA@53288 intake_key="x"]') == (
+        b'*** *** *** [SEKOIA@53288 intake_key="***"]'
+    )
 
 
 async def test_without_a_key_the_listener_decides_then_the_sender(made):

@@ -75,7 +75,13 @@ async def test_the_token_is_read_and_shown_to_the_daemon_alone(tmp_path, monkeyp
 
 @pytest.mark.parametrize(
     ("status", "named"),
-    [(401, "admin.token_file"), (403, "admin.token_file"), (404, "404"), (500, "500")],
+    [
+        (401, "admin.token_file"),
+        (403, "admin.token_file"),
+        (404, "404"),
+        (429, "wrong tokens"),
+        (500, "500"),
+    ],
 )
 async def test_a_refusal_names_the_setting_behind_it(status, named):
     """With the status."""
@@ -83,6 +89,18 @@ async def test_a_refusal_names_the_setting_behind_it(status, named):
         with pytest.raises(client.AdminError, match=named) as caught:
             await client.get(admin, PATH)
     assert str(status) in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [401, 403, 429])
+async def test_what_a_token_would_open_is_told_from_other_errors(status):
+    """It may be the daemon, which says nothing of itself."""
+    async with answering(answer(status, "no")) as admin:
+        with pytest.raises(client.RefusedError):
+            await client.get(admin, PATH)
+    async with answering(answer(404, "no")) as admin:
+        with pytest.raises(client.AdminError) as caught:
+            await client.get(admin, PATH)
+    assert not isinstance(caught.value, client.RefusedError)
 
 
 async def test_another_kind_of_server_is_no_collector():
@@ -121,4 +139,19 @@ async def test_silence_ends_in_time(monkeypatch):
 
     async with answering(handler) as admin:
         with pytest.raises(client.AdminError, match=r"in 0\.2 seconds"):
+            await client.get(admin, PATH)
+
+
+async def test_an_answer_without_end_is_not_read_to_its_end(monkeypatch):
+    """Whoever listens there may be anybody."""
+    monkeypatch.setattr(client, "MOST_OCTETS", 1000)
+
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while True:
+            await response.write(b"x" * 10_000)
+
+    async with answering(handler) as admin:
+        with pytest.raises(client.AdminError, match="too long; is it a collector"):
             await client.get(admin, PATH)

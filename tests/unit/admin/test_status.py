@@ -3,11 +3,12 @@
 from types import SimpleNamespace
 
 from collector.admin.status import SHOWN_SOURCES, intake_status, listener_status, sink_status
-from collector.config import ListenerSettings
+from collector.config import IntakeSettings, ListenerSettings
 from collector.metrics import Histogram, IntakeStats, ListenerStats, SinkStats
 from collector.sightings import MAX_SOURCES, Sightings
 from collector.spool import Backlog
 
+EDR = IntakeSettings.model_validate({"name": "edr", "parser": "raw"})
 TCP = ListenerSettings.model_validate({"name": "tcp", "transport": "tcp", "port": 0})
 
 
@@ -30,8 +31,10 @@ def test_an_intake_is_told_with_what_became_of_its_messages():
     stats.parse_errors["not_json"] += 1
     sightings = Sightings()
     sightings.saw("edr", "192.0.2.1", 1_767_323_045.5)
-    assert intake_status(stats, sightings) == {
+    assert intake_status(EDR, stats, sightings) == {
         "name": "edr",
+        "parser": "raw",
+        "profile": "documented",
         "events": {"ok": 4, "pipeline_error": 1},
         "parse_errors": {"not_json": 1},
         "repaired": {},
@@ -44,14 +47,23 @@ def test_of_many_sources_the_latest_are_told():
     sightings = Sightings()
     for number in range(MAX_SOURCES):
         sightings.saw("edr", str(number), float(number))
-    last_seen = intake_status(IntakeStats("edr"), sightings)["last_seen"]
+    last_seen = intake_status(EDR, IntakeStats("edr"), sightings)["last_seen"]
     assert len(last_seen) == SHOWN_SOURCES
     assert last_seen[0]["source"] == str(MAX_SOURCES - 1)
 
 
 def test_a_sink_is_told_with_its_problem_and_what_waits_for_it():
-    sink = SimpleNamespace(name="siem", health=SimpleNamespace(up=False), problem="HTTP 401")
+    sink = SimpleNamespace(
+        name="siem", health=SimpleNamespace(up=False, paused=True), problem="HTTP 401"
+    )
     stats = SinkStats("siem", Histogram((1.0,)), delivered=7, in_flight=1)
+    before = sink_status(sink, stats, Backlog(10, 2000, 1.0))
+    assert {before[name] for name in ("down_since", "last_success", "last_failure")} == {None}
+    stats.last_success = 1_767_323_045.5
+    stats.down_since, stats.last_failure = 1_767_323_046.5, (1_767_323_047.5, "HTTP 401")
     status = sink_status(sink, stats, Backlog(10, 2000, 1.23456))
-    assert (status["up"], status["problem"], status["delivered"]) == (False, "HTTP 401", 7)
+    assert (status["up"], status["paused"], status["problem"]) == (False, True, "HTTP 401")
+    assert (status["delivered"], status["last_success"]) == (7, "2026-01-02T03:04:05+00:00")
+    assert status["down_since"] == "2026-01-02T03:04:06+00:00"
+    assert status["last_failure"] == {"at": "2026-01-02T03:04:07+00:00", "problem": "HTTP 401"}
     assert status["waiting"] == {"events": 10, "octets": 2000, "oldest_seconds": 1.235}

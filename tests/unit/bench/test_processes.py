@@ -14,6 +14,7 @@ from tests.bench.processes import (
     peak_octets,
     read_stat,
     resident_octets,
+    run_seconds,
     tree,
     written_octets,
 )
@@ -75,6 +76,18 @@ def test_the_first_thread_has_a_part_of_the_time():
     process = os.getpid()
     first = first_thread_seconds(process)
     assert 0 < first <= cpu_seconds(process)
+
+
+def test_what_runs_has_taken_time(parent):
+    """To less than a tick, with what its children have; what has ended has none."""
+    process = os.getpid()
+    before = run_seconds(process)
+    sum(range(20_000))
+    assert before < run_seconds(process)
+    assert 0 < run_seconds(parent) < run_seconds(process)
+    program = subprocess.Popen([sys.executable, "-c", ""])
+    program.wait()
+    assert run_seconds(program.pid) == 0
 
 
 def test_the_machine_has_been_busy():

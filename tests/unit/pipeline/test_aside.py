@@ -124,3 +124,59 @@ def test_what_cannot_be_parsed_is_kept_where_set():
     assert bug.problem == "the parser failed; the log has the details"
     assert room.one.stats.parse_errors == {"not_good": 1, "internal": 1}
     assert lines[0]["event"] == "message cannot be parsed, kept as a dead letter"
+
+
+async def test_who_watches_is_shown_what_is_kept_aside():
+    """With the problem that a dead letter has."""
+    room = Room(one={"keep_unparsed": True, "keep_excess": True, "limit": TokenBucket(1)})
+    room.watch()
+    room.feed(keyed("k1", "bad"), keyed("k1", "too much"), b"no key")
+    room.pipeline.keep_incomplete(b"half", room.origin())
+    no_key = "no intake key, and neither the listener nor the sender belongs to an intake"
+    assert await room.shown() == [
+        ("dead_letter", "one", "not_good: it is not good"),
+        ("dead_letter", "one", "intake 'one' takes no more than its max_rate"),
+        ("dead_letter", "", no_key),
+        ("dead_letter", "", "the connection ended within the message"),
+    ]
+
+
+async def test_who_watches_is_shown_what_is_rejected_and_dropped():
+    """Nothing else keeps it."""
+    room = Room(keep_unknown=False, one={"limit": TokenBucket(1)})
+    room.watch()
+    room.feed(keyed("k1", "a"), keyed("k1", "too much"), keyed("other-key", "b"))
+    assert await room.shown() == [
+        ("ok", "one", ""),
+        ("dropped", "one", "intake 'one' takes no more than its max_rate"),
+        ("rejected", "", "the intake key is not configured"),
+    ]
+
+
+async def test_who_watches_is_told_of_what_was_refused_unread():
+    """Nothing of it is there; however many they are, it is one to be shown."""
+    room = Room()
+    room.pipeline.reject(room.origin(), "oversize", 3)
+    room.watch()
+    room.pipeline.reject(room.origin(), "oversize", 3)
+    ((held,), skipped) = await room.tail.watches[0].take()
+    assert (held.outcome, held.intake, held.problem) == (
+        "rejected",
+        "",
+        "oversize: 3 refused unread",
+    )
+    assert (held.frame, held.event, skipped) == (b"", b"", 0)
+    assert (held.receipt.listener, held.receipt.peer) == ("l", "192.0.2.1")
+
+
+async def test_who_watches_is_shown_a_copy_that_could_not_be_made():
+    """Beside the message, which goes to the other sinks."""
+
+    def document_of(*_):
+        raise ValueError
+
+    room = Room(document_of=document_of)
+    room.watch()
+    room.feed(keyed("k2", "a"))
+    problem = "sink 'second': the sink's format failed; the log has the details"
+    assert await room.shown() == [("ok", "two", ""), ("dead_letter", "two", problem)]

@@ -142,6 +142,30 @@ def test_an_intake_selects_where_its_events_go():
     assert (room.two.stats.ok, room.two.stats.pipeline_error) == (2, 1)
 
 
+async def test_who_watches_is_shown_what_becomes_of_events():
+    """An event that no sink gets was dropped; for one that some get, the filters are named."""
+
+    def select(event, dropped):
+        if event["message"] == "noise":
+            dropped["filter:noise"] += 2
+            return ()
+        dropped["only:first"] += 1
+        return room.both[1:]
+
+    room = Room(select=select)
+    room.feed(keyed("k1", "before"))
+    room.watch()
+    room.feed(keyed("k1", "good"), keyed("k1", "bad"))
+    room.feed(keyed("k2", "noise"), keyed("k2", "good"), keyed("k2", "bad"))
+    assert await room.shown() == [
+        ("ok", "one", ""),
+        ("pipeline_error", "one", "not_good: it is not good"),
+        ("dropped", "two", "filter:noise"),
+        ("ok", "two", "only:first"),
+        ("pipeline_error", "two", "not_good: it is not good, only:first"),
+    ]
+
+
 def test_a_message_is_examined_for_what_is_new_when_the_watch_is_due(room):
     """Each intake has its own, and one that cannot be parsed is examined as well."""
     room.feed(keyed("k1", "bad"), keyed("k1", "more"), keyed("k2", "hello"), keyed("k3", "x"))

@@ -22,6 +22,8 @@ from collector.pipeline import Intake, Origin, Outlet, Pipeline, Rules
 from collector.routing import KeySlot, Router
 from collector.syslog.framing import CutFrame
 from collector.syslog.message import KeyName
+from collector.tail import Tail, Wanted
+from collector.tail import Watch as Watching
 from tests.peers import require_kernel
 from tests.pipelines import NOW, Spool, Watch
 from tests.shapes import Fields, Members, parser, samples, vary_cef, vary_json, vary_text
@@ -85,11 +87,13 @@ class Room:
         self.slots = {f"key-{vendor}": KeySlot(intake) for vendor, intake in self.intakes.items()}
         router = Router(self.intakes.values(), keys=self.slots, bound={}, sources=[])
         self.listener = ListenerStats("l")
+        self.tail = Tail()
         self.pipeline = Pipeline(
             Rules(router, KeyName(), **rules),
             IdSource(5),
             self.stats,
             self.spool,
+            self.tail,
             clock=lambda: self.now,
         )
         self.origin = Origin(self.listener, "192.0.2.1", self.intakes["harfanglab"])
@@ -233,6 +237,25 @@ def test_messages_of_a_known_shape_come_in_runs():
     room.pipeline.feed([known] * 10, room.origin)
     room.pipeline.feed([known] * 10, room.origin)
     assert sum(runs) >= 17
+
+
+@pytest.mark.parametrize("translating", [True, False])
+async def test_who_watches_is_shown_messages_of_a_run(translating):
+    """Each beside its own event, as if it had come alone."""
+    room = Room(translating=translating)
+    known = [frame("harfanglab", text) for text in samples("harfanglab")[:2]] * 4
+    room.feed(*known)
+    watching = Watching(Wanted(intake="harfanglab"))
+    room.tail.watches = (watching,)
+    before = len(room.sinks[0].taken)
+    room.feed(*known)
+    held, skipped = await watching.take()
+    assert [dealt.frame for dealt in held] == known
+    assert [dealt.event for dealt in held] == [
+        document for *_, document in room.sinks[0].taken[before:]
+    ]
+    assert {dealt.outcome for dealt in held} == {"ok"}
+    assert skipped == 0
 
 
 class Broken:

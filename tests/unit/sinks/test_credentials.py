@@ -1,6 +1,9 @@
 """What a request says of us, and what must not come back."""
 
+from urllib.parse import unquote
+
 import pytest
+from yarl import URL
 
 from collector import __version__
 from collector.sinks.credentials import mask, request_headers, secrets_of
@@ -43,6 +46,30 @@ def test_an_answer_is_masked_of_what_was_sent():
     secrets = secrets_of("http://siem.example/in?apikey=query-secret&a=b", sent)
     text = "Bearer abcdef from paris? abcdefg, apikey=query-secret"
     assert mask(text, secrets) == "*** *** from paris? ***g, ***=***"
+
+
+@pytest.mark.parametrize(
+    ("path", "shown"),
+    [
+        ("/services/T024BE7LD/B0123ABCD/pXq8zzzz", "/services/***/***/***"),
+        ("/api/webhooks/123456789012345678/x-Y_z.12", "/api/webhooks/***/***"),
+        ("/bot1234567:AAF-x/send", "/***/send"),
+        ("/in/abcdefghijklmnopqrstuvwxyz", "/in/***"),
+        ("/in/to%2Bken%2FX12", "/in/***"),
+        ("/in/schlüssel-1", "/in/***"),
+        ("/services/collector/event", "/services/collector/event"),
+        ("/logs-edr.cybereason/v2/_bulk", "/logs-edr.cybereason/v2/_bulk"),
+    ],
+)
+def test_of_a_path_what_may_be_a_token_is_masked(path, shown):
+    """Webhooks have theirs in it; words and what is short help who looks for a mistake."""
+    url = f"https://hooks.example:8443{path}"
+    secrets = secrets_of(url, {})
+    assert mask(f"no such hook: {url}", secrets) == (
+        f"no such hook: https://hooks.example:8443{shown}"
+    )
+    for form in (str(URL(url)), unquote(url)):
+        assert mask(form, secrets) == f"https://hooks.example:8443{shown}"
 
 
 def test_an_answer_is_masked_of_what_was_sent_in_another_form():

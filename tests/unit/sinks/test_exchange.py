@@ -10,12 +10,14 @@ import pytest
 import structlog
 from aiohttp import web
 
+from collector.masking import Masker
 from collector.sinks.credentials import request_headers
-from collector.sinks.exchange import Answer, Exchange, _Body
+from collector.sinks.exchange import SHOWN_CHARS, Answer, Exchange, _Body
 from collector.sinks.formats import SealError
 from collector.sinks.formats.ndjson import Ndjson
 from collector.sinks.recoding import RecodingError
 from collector.sinks.retry import Outcome, Verdict
+from collector.syslog.message import KeyName
 from tests.fake_sink import FakeSink
 from tests.making import batch_of, entry_of, sink_of
 
@@ -31,13 +33,13 @@ class Attentive(Ndjson):
 
 
 @asynccontextmanager
-async def exchanging(url, kind=Ndjson, proxy=None, **settings):
+async def exchanging(url, kind=Ndjson, proxy=None, mask=str, **settings):
     """Give an exchange with a sink, the form of its events and a batch for it."""
     sink = sink_of(url=url, proxy=proxy, **settings)
     form = kind(sink, ())
     timeout = aiohttp.ClientTimeout(total=5)
     async with aiohttp.ClientSession(timeout=timeout, proxy=proxy) as session:
-        exchange = Exchange(sink, form, session, request_headers(sink, form))
+        exchange = Exchange(sink, form, session, request_headers(sink, form), mask)
         yield exchange, form, batch_of(form, ["a", "b"], [entry_of()] * 2)
 
 
@@ -256,3 +258,14 @@ async def test_a_proxy_that_refuses_a_tunnel_is_named_as_the_one_who_did():
     verdict = Verdict(Outcome.RETRY, "the proxy answers HTTP 403: Not there")
     assert answer == Answer("error", verdict)
     listening.close()
+
+
+async def test_an_answer_that_repeats_an_event_shows_no_intake_key(server):
+    """Nor where what is shown of it ends within one."""
+    masker = Masker(KeyName(), ["very-secret"])
+    text = "very-secret " + "x" * (SHOWN_CHARS - 20) + " very-secret"
+    server.answer = lambda _: web.Response(status=400, text=text)
+    async with exchanging(server.url, mask=masker.mask_text) as (exchange, _, batch):
+        answer = await exchange.post(batch, batch.body)
+    assert "***" in answer.verdict.problem
+    assert "very" not in answer.verdict.problem

@@ -14,6 +14,7 @@ from collector.sinks.health import Health
 from collector.sinks.retry import Backoff, Outcome, Verdict
 
 FAILURE = Answer("503", Verdict(Outcome.RETRY, "HTTP 503: a word of the sink's"))
+PAUSED = Answer("401", Verdict(Outcome.PAUSE, "HTTP 401"))
 
 
 class Highest(random.Random):
@@ -45,8 +46,12 @@ async def test_a_sink_is_well_until_it_fails_and_after_it_accepts(health, stats)
     assert (health.up, stats.up) == (False, False)
     assert health.problem == "HTTP 503: a word of the sink's"
     assert health.reason == "HTTP 503"
+    since = stats.down_since
+    assert since is not None
+    fail(health)
+    assert stats.down_since == since
     health.succeed()
-    assert (health.up, stats.up) == (True, True)
+    assert (health.up, stats.up, stats.down_since) == (True, True, None)
     assert (health.problem, health.reason) == ("", "")
 
 
@@ -110,13 +115,12 @@ async def test_in_a_hurry_a_probe_is_due_at_once(stats):
 
 async def test_a_problem_is_logged_once_and_its_end_too(health):
     """A warning where the sink comes back by itself, an error where somebody must see to it."""
-    paused = Answer("401", Verdict(Outcome.PAUSE, "HTTP 401"))
     with structlog.testing.capture_logs() as lines:
         fail(health)
         fail(health)
         health.succeed()
         health.succeed()
-        fail(health, paused)
+        fail(health, PAUSED)
     assert [(line["event"], line["log_level"]) for line in lines] == [
         ("sink failing, its batches wait", "warning"),
         ("sink accepts again", "info"),
@@ -139,6 +143,16 @@ async def test_a_sink_that_takes_some_is_told_by_what_becomes_of_the_others(heal
     with structlog.testing.capture_logs() as lines:
         fail(health, Answer("200", Verdict(Outcome.ACCEPTED, "1 of 3 events", items=items)))
     assert [line["event"] for line in lines] == [event]
+
+
+async def test_a_pause_is_counted_until_the_sink_fails_otherwise_or_accepts(health, stats):
+    """The counters have it for Prometheus."""
+    paused = []
+    for answer in (FAILURE, PAUSED, FAILURE, PAUSED):
+        fail(health, answer)
+        paused.append(stats.paused)
+    health.succeed()
+    assert [*paused, stats.paused] == [False, True, False, True, False]
 
 
 async def test_a_probe_can_be_due_at_once(health):

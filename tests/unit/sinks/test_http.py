@@ -161,6 +161,7 @@ async def test_batches_are_posted_as_ndjson(server):
     assert delivery.counters.requests == {"200": 1}
     assert delivery.counters.in_flight == 0
     assert delivery.counters.last_success is not None
+    assert delivery.counters.last_failure is None
 
 
 @pytest.mark.parametrize(
@@ -375,6 +376,9 @@ async def test_before_a_stop_a_waiting_sink_is_tried_at_once(server):
         await delivery.settled()
     assert numbers(server) == [1]
     assert delivery.counters.requests == {"503": 2, "200": 1}
+    at, problem = delivery.counters.last_failure
+    assert at <= delivery.counters.last_success
+    assert problem.startswith("HTTP 503")
 
 
 async def test_a_replaced_secret_file_is_read_before_the_next_probe(server, tmp_path):

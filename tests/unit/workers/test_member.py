@@ -173,6 +173,20 @@ async def test_a_worker_says_how_it_is(member):
     assert member.families == [[], families(5)]
 
 
+async def test_a_worker_tells_its_metrics_where_they_are_wanted(member):
+    """A page that looks every second does without; they stay as they were told last."""
+    await says(member, status={}, degraded=[], families=families(5))
+    del member.ask
+    asked = []
+    tell = member.tell
+    member.tell = lambda message, *_: asked.append(message["families"]) or tell(message)
+    await says(member, status={"ledger": {"received": 6}}, degraded=[])
+    await member.look(families=True)
+    assert asked == [False, True]
+    assert member.ledger == {"received": 6}
+    assert member.families == [[], families(5)]
+
+
 async def test_of_a_worker_that_does_not_say_how_it_is_the_last_is_known(member, monkeypatch):
     """And that it does not."""
     degraded = [{"sink": "s", "reason": "r"}]
@@ -200,6 +214,17 @@ async def test_what_a_worker_that_ended_has_counted_stays_counted(member):
     assert member.families == [families(5), [*families(2), *state]]
     member.bury()
     assert member.families == [families(7), state]
+
+
+async def test_the_state_of_the_whole_keeps_what_a_worker_that_ended_had_counted(member):
+    """And the worker that is started in its place has counted nothing yet."""
+    counted = {"name": "l", "messages": 4, "rejected": {}, "truncated": 0}
+    entry = {**counted, "connections_rejected": {}, "connections": 1}
+    await says(member, status={"listeners": [entry]}, degraded=[])
+    assert member.left == {}
+    member.bury()
+    assert member.left["listeners"]["l"]["messages"] == 4
+    assert member.state["listeners"] == [{**entry, "messages": 0}]
 
 
 async def test_what_a_worker_says_just_before_its_end_is_counted_once(member):

@@ -11,18 +11,21 @@ from prometheus_client.exposition import generate_latest
 
 from collector.board import Post
 from collector.config import parse
+from collector.exposition import MetricsCollector
 from collector.ledger import Ledger
-from collector.metrics import IntakeStats, ListenerStats, MetricsCollector, SinkStats, Stats
+from collector.metrics import IntakeStats, ListenerStats, SinkStats, Stats
 from collector.spool import Share
 from collector.spool.building import build_spool
 from collector.spool.memory import MemorySpool
 from collector.workers import merging
 from collector.workers.merging import (
     carried,
+    counts_left,
     merged_degraded,
     merged_families,
     merged_status,
     packed,
+    uncounted_state,
 )
 
 COUNTS = st.dictionaries(st.sampled_from("abc"), st.integers(0, 9), max_size=3)
@@ -50,13 +53,16 @@ def listener(**changes):
 
 def intake(**changes):
     counts = {"events": {"ok": 1, "pipeline_error": 2}, "parse_errors": {"x": 3}, "repaired": {}}
-    return {"name": "edr", **counts, "last_seen": [], **changes}
+    form = {"parser": "raw", "profile": "documented"}
+    return {"name": "edr", **form, **counts, "last_seen": [], **changes}
 
 
 def sink(**changes):
     counts = {"delivered": 1, "failure_store": 2, "requests": {"200": 3}, "in_flight": 4}
     waiting = {"events": 5, "octets": 6, "oldest_seconds": 7.5}
-    return {"name": "siem", "up": True, "problem": None, **counts, "waiting": waiting, **changes}
+    state = {"up": True, "paused": False, "problem": None}
+    times = {"down_since": None, "last_success": None, "last_failure": None}
+    return {"name": "siem", **state, **times, **counts, "waiting": waiting, **changes}
 
 
 def novelty(**changes):
@@ -83,7 +89,7 @@ def process(*, messages=0, up=True, sinks=("siem",)):
     stats.listeners["tcp"] = ListenerStats("tcp", messages=messages, kernel_drops=lambda: 3)
     stats.intakes["edr"] = IntakeStats("edr", ok=messages)
     for name in sinks:
-        stats.sinks[name] = SinkStats(name, stats.ingest_to_delivery, up=up)
+        stats.sinks[name] = SinkStats(name, stats.ingest_to_delivery, up=up, paused=not up)
         stats.sinks[name].request_seconds.observe(0.02, messages)
     spool = MemorySpool(1000, {name: Share(None, "block") for name in sinks}, stats.ledger)
     registry = CollectorRegistry()
@@ -132,11 +138,14 @@ def test_counters_histograms_and_most_gauges_are_added_up():
 
 
 def test_what_a_sum_would_lie_about_is_not_added_up():
-    """A sink is up if it is for all; the spool has one bound; a version is not two."""
+    """A sink is up if it is for all; the spool has one bound and one disk; a version is not two."""
     parts = [process(up=True), process(up=False)]
     families = merged_families([packed(part.collect()) for part in parts])
     assert value(families, "sink_up", sink="siem") == 0
+    assert value(families, "sink_paused", sink="siem") == 1
     assert value(families, "spool_max_bytes") == 1000
+    assert value(families, "spool_writable") == 1
+    assert value(families, "config_last_reload_successful") == 1
     assert [family.name for family in families].count("collector_build") == 1
     build = next(family for family in families if family.name == "collector_build")
     assert [sample.value for sample in build.samples] == [1]
@@ -216,8 +225,19 @@ def test_a_sink_is_as_the_worst_process_finds_it():
     waiting = {"events": 1, "octets": 1, "oldest_seconds": 99.5}
     failing = sink(up=False, problem="HTTP 503", waiting=waiting)
     merged = merged_status({}, [state(), state(sinks=[failing])])["sinks"][0]
-    assert (merged["up"], merged["problem"]) == (False, "HTTP 503")
+    assert (merged["up"], merged["paused"], merged["problem"]) == (False, False, "HTTP 503")
     assert merged["waiting"] == {"events": 6, "octets": 7, "oldest_seconds": 99.5}
+
+
+def test_a_sink_is_down_since_the_first_process_found_it_so():
+    """Of failures the last is told."""
+    entries = [
+        sink(down_since=since, last_failure=at and {"at": at, "problem": f"HTTP 503 at {at}"})
+        for since, at in (("T2", "T5"), (None, None), ("T1", "T3"))
+    ]
+    merged = merged_status({}, [state(sinks=[entry]) for entry in entries])["sinks"][0]
+    assert merged["down_since"] == "T1"
+    assert merged["last_failure"] == {"at": "T5", "problem": "HTTP 503 at T5"}
 
 
 def test_a_source_was_seen_when_any_process_saw_it_last():
@@ -303,6 +323,28 @@ def test_the_order_of_processes_does_not_matter(given_parts, random):
     before = values(parts)
     random.shuffle(parts)
     assert values(parts) == pytest.approx(before)
+
+
+def test_what_a_worker_that_ended_had_counted_is_counted_once():
+    """What it was doing is over, what waits is as it was last; its successor begins at zero."""
+    left = counts_left({}, state())
+    assert merged_status({}, [uncounted_state(state())], [left]) == merged_status({}, [state()])
+    merged = merged_status({}, [state()], [counts_left(left, state())])
+    assert merged["listeners"] == [
+        listener(
+            messages=3, rejected={"oversize": 6}, truncated=9, connections_rejected={"limit": 15}
+        )
+    ]
+    assert merged["intakes"][0]["events"] == {"ok": 3, "pipeline_error": 6}
+    assert merged["sinks"] == [sink(delivered=3, failure_store=6, requests={"200": 9})]
+
+
+def test_what_is_no_longer_configured_does_not_come_back_with_what_was_counted():
+    """Nor does a worker that has ended before it said anything count."""
+    left = counts_left(counts_left({}, {}), state(sinks=[sink(name="gone")]))
+    merged = merged_status({}, [state()], [left])
+    assert [entry["name"] for entry in merged["sinks"]] == ["siem"]
+    assert uncounted_state({}) == {}
 
 
 @pytest.mark.parametrize("kind", ["sqlite", "memory"])
