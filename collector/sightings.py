@@ -222,6 +222,17 @@ class Sightings:
         """Name who is silent, and each intake that nobody sends to, with the reason."""
         return [found for sources in self._intakes.values() for found in sources.degraded()]
 
+    def silent(self) -> dict[str, int]:
+        """Return how many sources are silent, of each intake that says how often they speak.
+
+        An intake that nobody sends to counts as one.
+        """
+        return {
+            sources.intake: len(sources.silent) + sources.is_absent
+            for sources in self._intakes.values()
+            if sources.is_configured and sources.expect_every is not None
+        }
+
     def newest(self, intake: str, limit: int) -> list[tuple[str, float]]:
         """Return the sources of an intake and when each was last seen, the latest first.
 

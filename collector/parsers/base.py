@@ -17,6 +17,9 @@ Profile = Literal["documented", "ecs"]
 
 PROFILES: Final[tuple[Profile, ...]] = get_args(Profile)
 
+REASONS: Final = ("internal", "not_an_object", "not_cef", "not_json", "too_deep")
+"""Every reason of a `ParseError`; `internal` is of a parser that failed."""
+
 _MAX_DETAIL: Final = 200
 """Characters of an error's detail: it goes into an event and into the log."""
 
@@ -25,8 +28,7 @@ class ParseError(Exception):
     """A message is not what its parser reads.
 
     Args:
-        reason: one of a small set of snake_case words (``not_cef``, ``not_json``,
-            ``not_an_object``, ``too_deep``), used as a metric label.
+        reason: one of `REASONS`, used as a metric label.
         detail: one sentence for the operator, cut to 200 characters. It describes the message
             and never quotes it: a message may hold secrets.
     """

@@ -169,6 +169,7 @@ class Spool(Protocol):
     Attributes:
         on_disk: whether what waits is written to a disk.
         in_trouble: whether that cannot be done at present.
+        full: whether listeners wait since `max_bytes` wait already.
         max_bytes: octets that may wait in all.
         gate: closed while nothing more may come in.
         gates: by sink that is configured, closed while its own share is full and its senders are to
@@ -182,6 +183,10 @@ class Spool(Protocol):
 
     @property
     def in_trouble(self) -> bool:
+        """As above."""
+
+    @property
+    def full(self) -> bool:
         """As above."""
 
     async def start(self) -> None:

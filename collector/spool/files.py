@@ -13,6 +13,7 @@ import shutil
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -186,6 +187,15 @@ def quarantine(database: Path) -> Path:
         with suppress(FileNotFoundError):
             database.with_name(database.name + suffix).rename(place.with_name(place.name + suffix))
     return place
+
+
+def address_to_read(database: Path) -> str:
+    """Return what opens a database for reading alone (a URI of SQLite).
+
+    One without a write-ahead log is left without one: that of a running daemon always has it.
+    """
+    is_alone = not any(database.with_name(database.name + suffix).exists() for suffix in COMPANIONS)
+    return f"file:{quote(str(database))}?mode=ro{'&immutable=1' if is_alone else ''}"
 
 
 def remove_companions(database: Path) -> None:

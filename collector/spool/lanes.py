@@ -342,6 +342,11 @@ class Lanes:
         else:
             self.gate.open()
 
+    @property
+    def full(self) -> bool:
+        """Whether the gate is closed since what waits has reached the bound."""
+        return self._full
+
     def degraded(self) -> list[dict[str, str]]:
         """Say what is full."""
         found = []

@@ -175,6 +175,11 @@ class MemorySpool:
         """Return 0: there is no file that could be damaged."""
         return 0
 
+    @property
+    def full(self) -> bool:
+        """Whether listeners wait since `max_bytes` wait already."""
+        return self._lanes.full
+
     def degraded(self) -> list[dict[str, str]]:
         """Say what is full, with the reason; for everybody to read."""
         return self._lanes.degraded()

@@ -677,6 +677,11 @@ class SqliteSpool:
         """Whether the file cannot be written at present."""
         return self._writer.in_trouble
 
+    @property
+    def full(self) -> bool:
+        """Whether listeners wait since `max_bytes` wait already."""
+        return self._lanes.full
+
     def degraded(self) -> list[dict[str, str]]:
         """Say what does not work as it should, with the reason; for everybody to read."""
         found = self._lanes.degraded()

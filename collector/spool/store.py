@@ -468,13 +468,6 @@ class Store:
             for sink, batches, events, octets in rows
         ]
 
-    def waiting_forms(self) -> list[tuple[str, str, str, int]]:
-        """Return sink, form, codec and number of copies of what waits."""
-        query = (
-            "SELECT sink, form, codec, sum(events) FROM batch GROUP BY sink, form, codec ORDER BY 1"
-        )
-        return self._connection.execute(query).fetchall()
-
     def last_number(self) -> int:
         """Return the highest number of a batch; 0 if there is none."""
         row = self._connection.execute("SELECT max(number) FROM batch").fetchone()

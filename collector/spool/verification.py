@@ -12,14 +12,13 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import quote
 
 import orjson
 
 from collector.sinks.encoders import documents_of
 from collector.spool import Batch
 from collector.spool.entries import unpack
-from collector.spool.files import COMPANIONS
+from collector.spool.files import address_to_read
 from collector.spool.store import VERSION
 
 if TYPE_CHECKING:
@@ -49,6 +48,7 @@ class Findings:
         letters: how many dead letters can be read.
         unreadable: rows that are there and cannot be read, and stretches of rows that cannot be
             counted, each as one.
+        is_newer: whether a newer version of the collector wrote it, so that nothing was judged.
     """
 
     path: Path
@@ -57,6 +57,7 @@ class Findings:
     events: int = 0
     letters: int = 0
     unreadable: int = 0
+    is_newer: bool = False
 
     @property
     def is_sound(self) -> bool:
@@ -80,10 +81,12 @@ def verify(path: Path, read: Callable[[], None] = lambda: None) -> Findings:
         sqlite3.OperationalError: the file cannot be opened, as for a lack of permissions.
     """
     findings = Findings(path)
-    with closing(sqlite3.connect(_address(path), uri=True, isolation_level=None)) as connection:
+    address = address_to_read(path)
+    with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
         try:
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             if version > VERSION:
+                findings.is_newer = True
                 findings.add_problem(f"version {version}, this collector knows {VERSION}")
                 return findings
             for (text,) in connection.execute(f"PRAGMA integrity_check({MAX_PROBLEMS})"):
@@ -95,15 +98,6 @@ def verify(path: Path, read: Callable[[], None] = lambda: None) -> Findings:
             findings.add_problem(str(error))
         _read_rows(connection, findings, read)
     return findings
-
-
-def _address(path: Path) -> str:
-    """Return what opens a file for reading alone.
-
-    One without a write-ahead log is left without one: that of a running daemon always has it.
-    """
-    is_alone = not any(path.with_name(path.name + suffix).exists() for suffix in COMPANIONS)
-    return f"file:{quote(str(path))}?mode=ro{'&immutable=1' if is_alone else ''}"
 
 
 def _read_rows(

@@ -1,236 +1,14 @@
-"""What Prometheus is told."""
+"""The counters of a process, and the reasons that they are counted by."""
 
-from prometheus_client import CollectorRegistry, generate_latest
+import inspect
+import re
 
-from collector import __version__
+from collector import metrics
+from collector.dead_letters import BURIED
 from collector.ledger import Ledger
-from collector.metrics import (
-    Histogram,
-    IntakeStats,
-    ListenerStats,
-    MetricsCollector,
-    SinkStats,
-    Stats,
-)
-from collector.routing import KeySlot
-from collector.spool import Batch, Letter, Share
-from collector.spool.memory import MemorySpool
-
-NAMES = [
-    "build_info",
-    "bytes_received_total",
-    "config_info",
-    "config_reloads_total",
-    "connections",
-    "connections_rejected_total",
-    "dead_letters",
-    "events_dead_lettered_total",
-    "events_delivered_total",
-    "events_dropped_total",
-    "events_repaired_total",
-    "events_total",
-    "ingest_to_delivery_seconds_bucket",
-    "ingest_to_delivery_seconds_count",
-    "ingest_to_delivery_seconds_sum",
-    "intake_key_last_used_timestamp_seconds",
-    "last_seen_timestamp_seconds",
-    "ledger_messages",
-    "messages_received_total",
-    "messages_rejected_total",
-    "messages_truncated_total",
-    "parse_errors_total",
-    "sink_concurrency_limit",
-    "sink_failure_store_total",
-    "sink_in_flight",
-    "sink_last_success_timestamp_seconds",
-    "sink_request_seconds_bucket",
-    "sink_request_seconds_count",
-    "sink_request_seconds_sum",
-    "sink_requests_total",
-    "sink_up",
-    "spool_bytes",
-    "spool_disk_free_bytes",
-    "spool_events",
-    "spool_max_bytes",
-    "spool_oldest_seconds",
-    "spool_quarantined_bytes",
-    "tls_certificate_expiry_timestamp_seconds",
-    "udp_kernel_drops_total",
-    "unmapped_fields_total",
-    "worker_restarts_total",
-]
-
-
-def exported(stats, spool):
-    registry = CollectorRegistry()
-    registry.register(MetricsCollector(stats, spool))
-    lines = generate_latest(registry).decode().splitlines()
-    samples = (line.rpartition(" ") for line in lines if not line.startswith("#"))
-    return {name: float(value) for name, _, value in samples}
-
-
-class SpoolOnDisk(MemorySpool):
-    """Has a disk, as far as it says."""
-
-    def disk_free(self):
-        return 4000
-
-    def quarantined(self):
-        return 17
-
-
-def letter(reason):
-    return Letter(reason, "", "", "edr", "", "", "192.0.2.7", 0.0, b"raw", is_frame=True)
-
-
-def populated():
-    stats = Stats(Ledger(received=3, in_memory=3))
-    spool = SpoolOnDisk(1000, {"siem": Share(None, "block")}, stats.ledger)
-    stats.config_sha256, stats.config_reloads["failed"] = "0123abcd", 2
-    stats.ledger.rejected["oversize"] = 1
-    stats.ledger.dropped["shutdown"] = 2
-    listener = ListenerStats("in", messages=3, octets=99, truncated=1, connections=4)
-    listener.rejected["oversize"] = 1
-    listener.connections_rejected["max_connections"] = 5
-    listener.kernel_drops = lambda: 6
-    listener.certificate_expiry = 15.5
-    stats.listeners["in"] = listener
-    intake = IntakeStats("edr", ok=7, pipeline_error=8)
-    intake.parse_errors["not_cef"] = 8
-    intake.repaired["octet_count"] = 3
-    intake.unmapped_fields["agent.new"] = 2
-    stats.intakes["edr"] = intake
-    stats.sightings.configure({"edr": None}, 0.0)
-    stats.sightings.saw("edr", "192.0.2.7", 13.5)
-    stats.sightings.saw("gone", "192.0.2.7", 13.5)
-    stats.key_slots = (KeySlot(intake, 0, 14.5), KeySlot(intake, 1))
-    sink = SinkStats("siem", stats.ingest_to_delivery, delivered=9, in_flight=1, last_success=12.5)
-    sink.concurrency_limit, sink.failure_store = 3, 5
-    sink.requests["200"] = 10
-    sink.request_seconds.observe(0.02)
-    stats.sinks["siem"] = sink
-    stats.ingest_to_delivery.observe(0.3, 9)
-    stats.dead_lettered["edr", "refused"] = 4
-    spool.put(Batch("siem", "ndjson:event", "none", b"x" * 11, 2, 11, 0.0, b""))
-    spool.set_aside(letter("refused"))
-    return stats, spool
-
-
-def test_every_metric_has_its_name_and_labels():
-    """Names and labels are a promise to dashboards."""
-    samples = exported(*populated())
-    found = {name.partition("{")[0].removeprefix("collector_") for name in samples}
-    assert sorted(found) == sorted(NAMES)
-    expected = {
-        f'collector_build_info{{version="{__version__}"}}': 1,
-        'collector_config_info{sha256="0123abcd"}': 1,
-        'collector_config_reloads_total{outcome="failed"}': 2,
-        'collector_config_reloads_total{outcome="ok"}': 0,
-        'collector_messages_received_total{listener="in"}': 3,
-        'collector_bytes_received_total{listener="in"}': 99,
-        'collector_messages_truncated_total{listener="in"}': 1,
-        'collector_messages_rejected_total{listener="in",reason="oversize"}': 1,
-        'collector_connections{listener="in"}': 4,
-        'collector_connections_rejected_total{listener="in",reason="max_connections"}': 5,
-        'collector_tls_certificate_expiry_timestamp_seconds{listener="in"}': 15.5,
-        'collector_udp_kernel_drops_total{listener="in"}': 6,
-        'collector_events_total{intake="edr",outcome="ok"}': 7,
-        'collector_events_total{intake="edr",outcome="pipeline_error"}': 8,
-        'collector_parse_errors_total{intake="edr",reason="not_cef"}': 8,
-        'collector_events_repaired_total{intake="edr",repair="octet_count"}': 3,
-        'collector_events_repaired_total{intake="edr",repair="truncated"}': 0,
-        'collector_unmapped_fields_total{field="agent.new",intake="edr"}': 2,
-        'collector_last_seen_timestamp_seconds{intake="edr",source="192.0.2.7"}': 13.5,
-        'collector_intake_key_last_used_timestamp_seconds{intake="edr",slot="0"}': 14.5,
-        'collector_ledger_messages{account="received",reason=""}': 3,
-        'collector_ledger_messages{account="copies",reason=""}': 0,
-        'collector_ledger_messages{account="in_memory",reason=""}': 0,
-        'collector_ledger_messages{account="spooled",reason=""}': 2,
-        'collector_ledger_messages{account="delivered",reason=""}': 0,
-        'collector_ledger_messages{account="rejected",reason="oversize"}': 1,
-        'collector_ledger_messages{account="dropped",reason="shutdown"}': 2,
-        'collector_ledger_messages{account="dead_lettered",reason="refused"}': 1,
-        'collector_dead_letters{reason="refused"}': 1,
-        'collector_events_dead_lettered_total{intake="edr",reason="refused"}': 4,
-        'collector_events_dropped_total{reason="shutdown"}': 2,
-        'collector_spool_events{sink="siem"}': 2,
-        'collector_spool_bytes{sink="siem"}': 11,
-        "collector_spool_max_bytes": 1000,
-        "collector_spool_disk_free_bytes": 4000,
-        "collector_spool_quarantined_bytes": 17,
-        'collector_events_delivered_total{sink="siem"}': 9,
-        'collector_sink_requests_total{code="200",sink="siem"}': 10,
-        'collector_sink_request_seconds_bucket{le="0.01",sink="siem"}': 0,
-        'collector_sink_request_seconds_bucket{le="0.025",sink="siem"}': 1,
-        'collector_sink_request_seconds_bucket{le="+Inf",sink="siem"}': 1,
-        'collector_sink_in_flight{sink="siem"}': 1,
-        'collector_sink_concurrency_limit{sink="siem"}': 3,
-        'collector_sink_failure_store_total{sink="siem"}': 5,
-        'collector_sink_up{sink="siem"}': 1,
-        'collector_sink_last_success_timestamp_seconds{sink="siem"}': 12.5,
-        'collector_ingest_to_delivery_seconds_bucket{le="0.25"}': 0,
-        'collector_ingest_to_delivery_seconds_bucket{le="0.5"}': 9,
-        "collector_ingest_to_delivery_seconds_count": 9,
-    }
-    for name, value in expected.items():
-        assert samples[name] == value, name
-
-
-def test_only_what_is_there_is_told_of_senders_and_keys():
-    """No source of an intake that is gone, and no time of a key that was not used."""
-    samples = exported(*populated())
-    assert not [name for name in samples if 'intake="gone"' in name or 'slot="1"' in name]
-
-
-def test_reasons_are_there_before_the_first_of_their_kind():
-    """An alert on an increase sees the first loss, too."""
-    stats = Stats(
-        Ledger(),
-        listeners={"in": ListenerStats("in")},
-        intakes={"edr": IntakeStats("edr")},
-        drop_reasons=("shutdown", "filter:noise"),
-    )
-    samples = exported(stats, MemorySpool(1000, {}, stats.ledger))
-    for name in (
-        'collector_messages_rejected_total{listener="in",reason="unknown_intake"}',
-        'collector_connections_rejected_total{listener="in",reason="max_connections"}',
-        'collector_connections_rejected_total{listener="in",reason="tls_unknown_ca"}',
-        'collector_events_dropped_total{reason="shutdown"}',
-        'collector_events_dropped_total{reason="filter:noise"}',
-        'collector_events_repaired_total{intake="edr",repair="bom"}',
-    ):
-        assert samples[name] == 0
-
-
-def test_what_is_unknown_is_absent():
-    """No kernel that says nothing is shown as one that drops nothing."""
-    stats, spool = populated()
-    stats.listeners["in"].kernel_drops = lambda: None
-    stats.listeners["in"].certificate_expiry = None
-    stats.sinks["siem"].last_success = None
-    samples = exported(stats, spool)
-    unknown = ("kernel_drops", "certificate_expiry", "last_success")
-    assert not [name for name in samples if any(part in name for part in unknown)]
-
-
-def test_without_a_disk_there_is_no_room_on_it():
-    """A spool in memory has none left and none taken."""
-    stats = Stats(Ledger())
-    samples = exported(stats, MemorySpool(1000, {}, stats.ledger))
-    assert "collector_spool_disk_free_bytes" not in samples
-    assert samples["collector_spool_quarantined_bytes"] == 0
-
-
-def test_counters_begin_at_0_although_the_ledger_does_not():
-    """What earlier processes dropped is in the accounts alone."""
-    stats = Stats(Ledger())
-    stats.ledger.dropped.update({"spool_full": 100, "filter:gone": 7})
-    stats.mark_start()
-    stats.ledger.dropped["spool_full"] += 3
-    samples = exported(stats, MemorySpool(1000, {}, stats.ledger))
-    assert samples['collector_events_dropped_total{reason="spool_full"}'] == 3
-    assert samples['collector_events_dropped_total{reason="filter:gone"}'] == 0
-    assert samples['collector_ledger_messages{account="dropped",reason="spool_full"}'] == 103
+from collector.metrics import Histogram, IntakeStats, Stats
+from collector.pipeline import aside
+from collector.sinks import http
 
 
 def test_a_histogram_counts_up_to_each_bound():
@@ -242,15 +20,26 @@ def test_a_histogram_counts_up_to_each_bound():
     assert histogram.sum == 12.0
 
 
-def test_a_process_without_a_spool_has_the_same_families():
-    """The supervisor of workers has none; what it does not know it does not tell."""
+def test_the_reasons_of_dead_letters_are_those_that_they_are_kept_for():
+    """Each is a word of the code that keeps them."""
+    told = {aside.UNKNOWN_INTAKE, aside.MAX_RATE, http.REFUSED, http.GAVE_UP, BURIED}
+    told |= set(re.findall(r'_set_aside\("(\w+)"', inspect.getsource(aside)))
+    assert set(metrics.DEAD_LETTERS) == told
 
-    def families(spool):
-        return {
-            family.name: len(family.samples)
-            for family in MetricsCollector(Stats(Ledger()), spool).collect()
-        }
 
-    without, with_one = families(None), families(MemorySpool(1000, {}, Ledger()))
-    assert list(without) == list(with_one)
-    assert (without["collector_spool_max_bytes"], with_one["collector_spool_max_bytes"]) == (0, 1)
+def test_what_earlier_processes_dropped_is_in_the_ledger_alone():
+    """Reasons that are known are there from the start."""
+    stats = Stats(Ledger(), drop_reasons=("shutdown", "spool_full"))
+    stats.ledger.dropped.update({"spool_full": 100, "filter:gone": 7})
+    stats.mark_start()
+    stats.ledger.dropped["spool_full"] += 3
+    assert stats.dropped() == {"shutdown": 0, "spool_full": 3, "filter:gone": 0}
+
+
+def test_dead_letters_are_counted_by_intake_and_reason():
+    """Those of no intake have none in their name."""
+    stats = Stats(Ledger(), intakes={"edr": IntakeStats("edr")})
+    stats.dead_lettered["edr", "refused"] = 4
+    made = stats.dead_letters_made()
+    assert made["edr", "refused"] == 4
+    assert made["edr", "parse_error"] == made["", "unknown_intake"] == 0

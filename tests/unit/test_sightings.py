@@ -202,6 +202,20 @@ def test_a_sender_that_falls_silent_is_told_once_and_shown_until_it_is_heard():
     assert daemon.run(HOUR - CHECK_SECONDS) == []
 
 
+def test_those_who_are_silent_are_counted_where_they_are_expected():
+    """An intake that nobody sends to counts as one, and one that is gone not at all."""
+    daemon = Daemon(edr=HOUR, empty=HOUR, free=None)
+    daemon.saw("192.0.2.1", "192.0.2.2")
+    daemon.saw("192.0.2.1", intake="free")
+    assert daemon.sightings.silent() == {"edr": 0, "empty": 0}
+    daemon.run(2 * HOUR)
+    assert daemon.sightings.silent() == {"edr": 2, "empty": 1}
+    daemon.saw("192.0.2.1")
+    daemon.configure(edr=HOUR)
+    daemon.run(CHECK_SECONDS)
+    assert daemon.sightings.silent() == {"edr": 1}
+
+
 def test_the_warning_says_when_the_sender_was_last_seen():
     """In the form of `/api/status`."""
     daemon = Daemon(edr=30.0)

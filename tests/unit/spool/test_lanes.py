@@ -97,6 +97,7 @@ def test_a_full_spool_closes_the_gate_until_an_eighth_is_free(lanes):
     lanes.add(batch("a", 80))
     lanes.add(batch("b", 20))
     assert lanes.gate.closed
+    assert lanes.full
     assert not lanes["b"].gate.closed
     lanes.remove(batch("a", 12))
     lanes.reopen()
@@ -104,6 +105,7 @@ def test_a_full_spool_closes_the_gate_until_an_eighth_is_free(lanes):
     lanes.remove(batch("a", 1))
     lanes.reopen()
     assert not lanes.gate.closed
+    assert not lanes.full
 
 
 def test_a_small_spool_that_fills_again_and_again_is_told_of_at_a_bounded_rate(monkeypatch):

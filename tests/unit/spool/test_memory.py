@@ -78,6 +78,7 @@ async def test_a_spool_is_full_to_the_octet(room):
         room.put(batch())
     assert room.spool.gate.closed
     assert room.spool.status() == {"octets": 100, "max_bytes": 100, "full": True, "gone": {}}
+    assert room.spool.full
 
 
 async def test_closing_gives_up_what_is_left_and_says_how_much(room):

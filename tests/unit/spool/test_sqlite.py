@@ -226,7 +226,7 @@ async def test_the_ledger_counts_what_never_reaches_the_spool(opened, tmp_path, 
 async def test_a_spool_that_is_full_blocks_or_drops_over_a_restart(opened):
     """A gate that was closed is closed again."""
     async with opened(max_bytes=MIB) as room:
-        while not room.spool.status()["full"]:
+        while not room.spool.full:
             room.put(batch_of(1, padding=50_000))
         await room.durable()
     async with opened(max_bytes=MIB) as room:

@@ -144,6 +144,7 @@ def test_a_file_of_a_newer_version_is_not_judged(path):
     execute(path, f"PRAGMA user_version = {VERSION + 1}")
     found = verify(path)
     assert found.problems == [f"version {VERSION + 1}, this collector knows {VERSION}"]
+    assert found.is_newer
 
 
 def test_a_file_that_cannot_be_opened_is_an_error(tmp_path):

@@ -1,0 +1,254 @@
+"""What a real Prometheus makes of the daemon with the rules and the dashboard of `deploy`."""
+
+import asyncio
+import math
+import os
+import signal
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from tests import promql
+from tests.certificates import SERVER_NAMES, Authority
+from tests.daemon import Daemon, free_port
+from tests.fake_sink import FakeSink
+from tests.peers import require
+from tests.prometheus import DASHBOARD, Prometheus, panels, rules, substituted
+
+PATIENCE = 60.0
+DREAM = "CEF:0|Cybereason|Cybereason|1.0|1|Malop Dreamt|5|cs1=11.42 cs1Label=MalopId dreamt=yes"
+
+EVERYWHERE = {
+    ("CollectorKeepsDeadLetters", "firing", "reason=unknown_intake"),
+    ("CollectorRefusesMessages", "firing", "listener=tcp reason=oversize"),
+    ("CollectorUnknownFields", "firing", "intake=edr"),
+    ("CollectorSenderSilent", "firing", "intake=quiet"),
+    ("CollectorSpoolQuarantined", "firing", ""),
+    ("CollectorSinkDown", "pending", "sink=down"),
+    ("CollectorSinkDown", "pending", "sink=refusing"),  # until it has refused for two minutes
+    ("CollectorSinkPaused", "pending", "sink=refusing"),
+    ("CollectorParseFailures", "pending", "intake=broken"),
+    ("CollectorCertificateEnds", "pending", "listener=tls"),
+}
+"""What is to be told of each collector, but for its name."""
+
+
+def settings(directory, taking, refusing, workers):
+    """Return the settings of a daemon that much is wrong with."""
+    issued = Authority(directory).issue(*SERVER_NAMES, name="ending", valid_days=(-1, 10))
+    tls = {"cert_file": str(issued.cert_file), "key_file": str(issued.key_file)}
+    local = {"host": "127.0.0.1", "port": 0}
+    small = {"max_message_bytes": 1024, "when_oversize": "reject"}
+    retry = {"retry": {"initial": "20ms", "max": "100ms"}, "batch": {"max_wait": "10ms"}}
+    urls = {
+        "taking": taking.url,
+        "refusing": refusing.url,
+        "down": f"http://127.0.0.1:{free_port()}/",
+    }
+    return {
+        "workers": workers,
+        "listeners": [
+            {"name": "tcp", "transport": "tcp", **local, **small},
+            {"name": "udp", "transport": "udp", **local},
+            {"name": "tls", "transport": "tcp", **local, "tls": tls},
+        ],
+        "intakes": [
+            {"name": "edr", "parser": "cybereason", "key": "edr"},
+            {"name": "broken", "parser": "cybereason", "key": "broken"},
+            {"name": "changing", "parser": "raw", "key": ["changing", "old"]},
+            {"name": "quiet", "parser": "raw", "key": "quiet", "expect_every": "1s"},
+            {
+                "name": "busy",
+                "parser": "raw",
+                "key": "busy",
+                "max_rate": {"events_per_second": 1},
+            },
+        ],
+        "sinks": [{"name": name, "url": url, **retry} for name, url in urls.items()],
+        "spool": {"type": "sqlite", "path": str(directory / "spool"), "max_bytes": "64MiB"},
+        "shutdown_grace": "200ms",
+    }
+
+
+@asynccontextmanager
+async def collector(directory, taking, refusing, *, workers):
+    """Run a daemon that finds a damaged file in its spool."""
+    (directory / "spool").mkdir(parents=True)
+    (directory / "spool" / "spool.db.damaged-20260102T030405Z").write_bytes(b"damaged")
+    async with Daemon(directory, settings(directory, taking, refusing, workers)) as daemon:
+        yield daemon
+
+
+def message(key, text):
+    line = f'<134>1 - - - - - [SEKOIA@53288 intake_key="{key}"] {text}'.encode()
+    return b"%d %b" % (len(line), line)
+
+
+async def send(daemon, *messages, listener="tcp"):
+    """Send over a connection of its own, which a worker may lose."""
+    with suppress(ConnectionError):
+        _, writer = await asyncio.open_connection(*daemon.address(listener))
+        writer.write(b"".join(messages))
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+
+async def go_on(daemons):
+    """Send under the old key of an intake, again and again."""
+    while True:
+        for daemon in daemons:
+            await send(daemon, message("old", "hello"))
+        await asyncio.sleep(0.1)
+
+
+async def do_wrong(daemon):
+    """Send what cannot be read, is not known, too long, too much, and in plain text for TLS."""
+    await send(
+        daemon,
+        message("edr", DREAM),
+        message("broken", "no CEF"),
+        message("nobody's", "hello"),
+        message("quiet", "hello"),
+        message("quiet", 2000 * "x"),
+        *(message("busy", "hello") for _ in range(5)),
+    )
+    await send(daemon, b"<134>1 - - - - - - hello\n", listener="tls")
+
+
+async def kill_a_worker(daemon):
+    worker = (await daemon.status())["workers"][0]
+    os.kill(worker["pid"], signal.SIGKILL)
+
+
+async def told(prometheus, expected):
+    """Wait until exactly these alerts are there."""
+    found = set()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while (found := await prometheus.alerts()) != expected:
+                await asyncio.sleep(0.2)
+    assert found == expected
+
+
+async def shown(prometheus, expression, condition):
+    """Wait until what an expression results in is as asked: a scrape may be missed."""
+    found = []
+    with suppress(TimeoutError):
+        async with asyncio.timeout(PATIENCE):
+            while not condition(found := await prometheus.query(expression)):
+                await asyncio.sleep(0.5)
+    assert condition(found), (expression, found)
+
+
+async def assert_rules_are_sound(prometheus):
+    """Each was evaluated, without an error, and what alerts say is whole."""
+    groups = (await prometheus.ask("rules"))["groups"]
+    found = [rule for group in groups for rule in group["rules"]]
+    names = sorted(rule.get("alert") or rule["record"] for rule in rules())
+    assert sorted(rule["name"] for rule in found) == names
+    assert {(rule["health"], rule.get("lastError", "")) for rule in found} == {("ok", "")}
+    for alert in (await prometheus.ask("alerts"))["alerts"]:
+        assert "<error" not in str(alert["annotations"]), alert
+
+
+async def assert_accounts_balanced(prometheus):
+    """They did at each scrape, also while a worker was dead."""
+    for function in ("min_over_time", "max_over_time"):
+        found = await prometheus.query(f"{function}(instance:collector_ledger_imbalance:sum[1h])")
+        assert [value for _, value in found] == [0, 0]
+
+
+async def assert_workers_are_one(prometheus):
+    """What is told of two workers is what is told of one."""
+    for expression in (
+        'collector_senders_silent{intake="quiet"} == 1',
+        'collector_sink_paused{sink="refusing"} == 1',
+        'collector_degraded{part="sink"} >= 2',
+        'collector_degraded{part="intake"} == 1',
+        "collector_spool_writable == 1",
+        "collector_config_last_reload_successful == 1",
+    ):
+        await shown(prometheus, expression, lambda found: len(found) == 2)
+
+
+async def assert_all_is_there(prometheus):
+    """Every series that a rule or a query of the dashboard names has been scraped."""
+    expressions = [rule["expr"] for rule in rules()]
+    values = await prometheus.variables()
+    expressions += [
+        substituted(target["expr"], values) for panel in panels() for target in panel["targets"]
+    ]
+    named = set().union(*map(promql.names, expressions))
+    named = {name for name in named if ":" not in name}  # the others are recorded
+    assert len(named) > 50
+    assert named - set(await prometheus.ask("label/__name__/values")) == set()
+
+
+def has_numbers(found):
+    return any(not math.isnan(value) for _, value in found)
+
+
+async def assert_panels_show_something(prometheus):
+    """Each query has a result, of numbers."""
+    values = await prometheus.variables()
+    queries = [target["expr"] for panel in panels() for target in panel["targets"]]
+    queries += [item["expr"] for item in DASHBOARD["annotations"]["list"]]
+    for expression in queries:
+        await shown(prometheus, substituted(expression, values), has_numbers)
+
+
+async def test_it_says_what_is_wrong_and_nothing_else_and_every_panel_shows_something(tmp_path):
+    """With one worker and with two, one of which is killed."""
+    require("prometheus")
+    async with (
+        FakeSink() as taking,
+        FakeSink(lambda _: 401) as refusing,
+        collector(tmp_path / "one", taking, refusing, workers=1) as one,
+        collector(tmp_path / "two", taking, refusing, workers=2) as two,
+    ):
+        targets = {
+            name: daemon.admin_url.removeprefix("http://")
+            for name, daemon in (("one", one), ("two", two))
+        }
+        expected = {
+            (name, state, f"{instance} {labels}".strip())
+            for name, state, labels in EVERYWHERE
+            for instance in targets
+        }
+        expected.add(("CollectorOldKeyInUse", "pending", "intake=changing slot=1"))
+        async with Prometheus(tmp_path, targets) as prometheus:
+            await prometheus.scraped(2)
+            going_on = asyncio.create_task(go_on((one, two)))
+            await asyncio.gather(do_wrong(one), do_wrong(two))
+            await told(prometheus, expected)
+            await kill_a_worker(two)
+            await told(prometheus, {*expected, ("CollectorWorkerRestarted", "firing", "two")})
+            await assert_rules_are_sound(prometheus)
+            await assert_accounts_balanced(prometheus)
+            await assert_workers_are_one(prometheus)
+            await assert_all_is_there(prometheus)
+            await assert_panels_show_something(prometheus)
+            going_on.cancel()
+    for trouble in ("level=error", "Evaluating rule failed", "Error on ingesting"):
+        assert trouble not in prometheus.log
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_promtool_has_nothing_to_say_about_what_is_exported(tmp_path, workers):
+    """Names, types and help texts are as Prometheus wants them."""
+    async with (
+        FakeSink() as sink,
+        collector(tmp_path / "daemon", sink, sink, workers=workers) as daemon,
+    ):
+        await do_wrong(daemon)
+        await sink.wait_until(lambda: bool(sink.events))
+        exported = (await daemon.get("/metrics"))[1]
+    process = await asyncio.create_subprocess_exec(
+        *(require("promtool"), "check", "metrics"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate(exported.encode())
+    assert (process.returncode, said.decode()) == (0, "")
