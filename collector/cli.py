@@ -25,14 +25,18 @@ from rich.console import Console
 
 from collector import __version__, embedded, loading, logs, streams
 from collector import config as settings
-from collector.commands import backlog, certificates, dead_letters
+from collector.commands import dead_letters
 from collector.commands import spool as spool_commands
 from collector.commands.access import ConfigOption, fail
+from collector.commands.doctor import doctor
 from collector.commands.drill import drill
+from collector.commands.import_intakes import import_intakes
 from collector.commands.send import send
+from collector.commands.top import top
 from collector.describe import reference, tables
 from collector.describe.explanation import explain as explain_message
 from collector.describe.fields import list_fields
+from collector.doctor import backlog, certificates
 from collector.frames import decode
 from collector.parsers import (
     PARSERS,
@@ -57,7 +61,6 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="collector",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -98,7 +101,14 @@ ProfileOption = Annotated[
     ),
 ]
 ConfigFile = Annotated[
-    Path, typer.Option("--config", "-c", metavar="FILE", help="Configuration file.")
+    Path,
+    typer.Option(
+        "--config",
+        "-c",
+        metavar="FILE",
+        envvar="COLLECTOR_CONFIG",
+        help="Configuration file.",
+    ),
 ]
 
 
@@ -148,7 +158,10 @@ def options(
 ) -> None:
     """Receive EDR events over syslog, normalize them to ECS, forward them over HTTP.
 
-    Begin with `collector run`, and `collector send` from a second terminal.
+    Begin with `collector run`, and `collector send` from a second terminal. With settings of your
+    own: `collector check -c FILE`, `collector doctor -c FILE`, `collector run -c FILE`.
+
+    Exit codes: 0 done, 1 the work failed, 2 wrong usage or configuration.
     """
 
 
@@ -194,7 +207,8 @@ def run(config: ConfigOption = None) -> None:
 def check(config: ConfigFile) -> None:
     """Validate a configuration file and say everything that is wrong with it.
 
-    The files it names are read. Nothing is changed: do it before a reload.
+    The files it names are read. Nothing is changed: do it before a reload. Whether all that the
+    settings need is there, `collector doctor` finds out.
     """
     try:
         loaded = settings.load(config)
@@ -227,7 +241,11 @@ def parse(
         ),
     ] = InputForm.lines,
 ) -> None:
-    """Turn raw payloads into ECS events, one per line on stdout."""
+    """Turn raw payloads into ECS events, one per line on stdout.
+
+    For example `collector parse --parser cybereason payloads.txt`. What cannot be parsed comes out
+    as an event that says so; exit code 1 if there was any.
+    """
     read = build(parser, profile)
     failures = 0
     for line in streams.lines(file):
@@ -346,6 +364,9 @@ def schema() -> None:
 
 app.command()(send)
 app.command()(drill)
+app.command()(doctor)
+app.command()(top)
+app.command()(import_intakes)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(spool_commands.app, name="spool")
 

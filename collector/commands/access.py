@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import time
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
@@ -15,7 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 
 from collector import config as settings
 from collector import embedded, logs
@@ -39,6 +47,9 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.2
 
+INTERRUPTED = 130
+"""The exit code of a command that SIGINT ended, as a shell has it."""
+
 ConfigOption = Annotated[
     Path | None,
     typer.Option(
@@ -55,6 +66,10 @@ Form = Literal["text", "json"]
 FormOption = Annotated[
     Form, typer.Option("--format", help="text for people; json, an object per line, for programs.")
 ]
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
+NoWait = Annotated[bool, typer.Option("--no-wait", help="Leave it to the daemon and go.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, whatever it concerns.")]
 
 
 def fail(text: str, code: int) -> NoReturn:
@@ -245,6 +260,13 @@ def answered(directory: Path, numbers: Sequence[int], what: str, total: int) -> 
         fail(later, 1)
 
 
+def fail_if_any_did(requests: Sequence[Request]) -> None:
+    """End the command with the problem of a request that failed."""
+    for request in requests:
+        if request.state == "failed":
+            fail(request.answer["problem"], 1)
+
+
 def named(numbers: Sequence[int]) -> str:
     """Name requests by their numbers."""
     return f"request{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
@@ -259,14 +281,30 @@ def _request(stores: Stores, number: int) -> Request:
     return request
 
 
-def progress() -> Progress:
-    """Return a progress bar on stderr."""
+def confirm(what: str) -> None:
+    """Ask whether that is meant; where nobody can be asked, end the command."""
+    if not _is_interactive():
+        fail(f"to {what}, say --yes", 2)
+    typer.confirm(f"{what[0].upper()}{what[1:]}?", abort=True, err=True)
+
+
+def _is_interactive() -> bool:
+    return sys.stdin.isatty()
+
+
+def progress(*columns: ProgressColumn) -> Progress:
+    """Return a progress bar on stderr; nothing of it is written where that is no terminal.
+
+    Args:
+        columns: what it shows beside a description; by default how many of how many.
+    """
+    console = Console(stderr=True)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
+        *(columns or (MofNCompleteColumn(), TimeElapsedColumn())),
+        console=console,
+        disable=not console.is_interactive,
     )
 
 

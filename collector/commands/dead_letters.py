@@ -7,7 +7,6 @@ its next start.
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import Counter
 from dataclasses import replace
@@ -22,31 +21,33 @@ import typer
 from rich.console import Console
 
 from collector import streams
-from collector.commands import access
-from collector.commands.access import ConfigOption, Form, FormOption, fail
-from collector.dead_letters import buried_letters
+from collector.commands import access, completion
+from collector.commands.access import (
+    ConfigOption,
+    DryRun,
+    Form,
+    FormOption,
+    NoWait,
+    Yes,
+    fail,
+)
+from collector.commands.burying import bury
 from collector.describe import letter_report
 from collector.settings.secret_files import SecretFileError
 from collector.settings.units import parse_duration
-from collector.sinks.encoders import DAMAGE
 from collector.spool import files, letters
 from collector.spool.letters import Choice
-from collector.spool.store import Group
 from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     from collector.commands.access import Stores
     from collector.config import Config
     from collector.describe.letter_report import Mask
-    from collector.spool import Batch, Letter
-    from collector.spool.requests import Request
+    from collector.spool import Letter
     from collector.spool.store import Store
-
-# Octets of batches that are buried in one transaction.
-BURIED_AT_ONCE = 1024 * 1024
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -83,8 +84,14 @@ Numbers = Annotated[
     typer.Argument(metavar="NUMBER", help="Their numbers, as `show` tells them."),
 ]
 Reason = Annotated[str | None, typer.Option(help="Only those set aside for this reason.")]
-Intake = Annotated[str | None, typer.Option(help="Only those of this intake.")]
-Sink = Annotated[str | None, typer.Option(help="Only those that this sink did not get.")]
+Intake = Annotated[
+    str | None,
+    typer.Option(help="Only those of this intake.", autocompletion=completion.intakes),
+]
+Sink = Annotated[
+    str | None,
+    typer.Option(help="Only those that this sink did not get.", autocompletion=completion.sinks),
+]
 Since = Annotated[
     float | None,
     typer.Option(
@@ -93,9 +100,6 @@ Since = Annotated[
         help="Only those set aside since: 2h ago, or a time (UTC if it names no zone).",
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")]
-NoWait = Annotated[bool, typer.Option("--no-wait", help="Leave it to the daemon and go.")]
-Yes = Annotated[bool, typer.Option("--yes", help="Do not ask, whatever it concerns.")]
 
 
 @app.command("list")
@@ -165,6 +169,8 @@ def replay(
 ) -> None:
     """Send dead letters through today's parser, routing and settings.
 
+    For example `collector dead-letters replay -c FILE --reason unknown_intake --since 2h`.
+
     What a sink refused goes to that sink alone. What cannot go stays a dead letter.
     """
     directory = access.directory_of(access.load(config))
@@ -184,7 +190,7 @@ def replay(
     replayed = sum(request.answer.get("replayed", 0) for request in answered)
     kept = sum(request.answer.get("kept", 0) for request in answered)
     typer.echo(f"{replayed} dead letters replayed")
-    _fail_if_any_did(answered)
+    access.fail_if_any_did(answered)
     if kept:
         fail(
             f"{kept} stay: today's settings have no intake or sink for them, "
@@ -215,7 +221,7 @@ def purge(
         typer.echo(f"{_told(found)} to be purged")
         return
     if choice.is_all and not yes:
-        _confirm(f"purge every dead letter, {_told(found)}")
+        access.confirm(f"purge every dead letter, {_told(found)}")
     try:
         with (
             access.owned(loaded, directory) as stores,
@@ -229,87 +235,12 @@ def purge(
             typer.echo(f"left to the daemon as {left}: {_told(found)} to be purged")
             return
         answered = access.answered(directory, asked, "purging", found.total())
-        _fail_if_any_did(answered)
+        access.fail_if_any_did(answered)
         purged = sum(sum(request.answer["purged"].values()) for request in answered)
     typer.echo(f"{purged} dead letters purged")
 
 
-@app.command()
-def bury(
-    config: ConfigOption = None,
-    sink: Annotated[
-        str | None, typer.Option(help="Name of the sink that is gone; each one if not given.")
-    ] = None,
-    *,
-    dry_run: DryRun = False,
-    no_wait: NoWait = False,
-    yes: Yes = False,
-) -> None:
-    """Make dead letters of what waits in the spool for a sink that is gone.
-
-    From there it can be replayed, once the sink is back, or purged.
-    """
-    loaded = access.load(config)
-    directory = access.directory_of(loaded)
-    configured = {item.name for item in loaded.sinks}
-    if sink in configured:
-        fail(
-            f"sink {sink!r} is configured, so that its events are delivered; to bury them, take it "
-            "out of the configuration and restart the daemon first",
-            2,
-        )
-    waiting = Counter[str]()
-    with access.opened(directory) as stores:
-        for store in stores.values():
-            waiting.update({entry.sink: entry.events for entry in store.waiting()})
-    gone = {name: events for name, events in waiting.items() if name not in configured}
-    if sink is not None and sink not in gone:
-        others = f"; gone are {', '.join(sorted(gone))}" if gone else ""
-        fail(f"nothing waits for a sink {sink!r}{others}", 1)
-    chosen = gone if sink is None else {sink: gone[sink]}
-    told = ", ".join(f"{events} for {name}" for name, events in sorted(chosen.items()))
-    if dry_run or not chosen:
-        typer.echo(f"events to be buried: {told or 'none, no sink that events wait for is gone'}")
-        return
-    if sink is None and not yes:
-        _confirm(f"bury everything that waits for sinks that are gone ({told})")
-    for name, events in sorted(chosen.items()):
-        _bury_one(loaded, directory, name, events, no_wait=no_wait)
-
-
-def _bury_one(config: Config, directory: Path, sink: str, events: int, *, no_wait: bool) -> None:
-    try:
-        with (
-            access.owned(config, directory) as stores,
-            access.audited("bury", arguments={"sink": sink}) as result,
-        ):
-            buried = _bury(stores, sink, events, result)
-    except files.LockedError:
-        asked = access.ask(directory, "bury", _concerned(directory, sink))
-        if no_wait:
-            typer.echo(f"left to the daemon as {access.named(asked)}: {events} events of {sink}")
-            return
-        answered = access.answered(directory, asked, f"burying {sink}", events)
-        _fail_if_any_did(answered)
-        buried = sum(request.answer["buried"] for request in answered)
-    typer.echo(f"{buried} events of {sink} buried")
-
-
-def _concerned(directory: Path, sink: str) -> dict[int, dict[str, object]]:
-    """Return what to ask for by worker, in whose file something waits for a sink."""
-    with access.opened(directory) as stores:
-        return {
-            worker: {"sink": sink}
-            for worker, store in stores.items()
-            if sink in {entry.sink for entry in store.waiting()}
-        }
-
-
-def _fail_if_any_did(requests: Sequence[Request]) -> None:
-    """End the command with the problem of a request that failed."""
-    for request in requests:
-        if request.state == "failed":
-            fail(request.answer["problem"], 1)
+app.command()(bury)
 
 
 def _purge(stores: Stores, choice: Choice, total: int, result: dict[str, Any]) -> int:
@@ -323,30 +254,6 @@ def _purge(stores: Stores, choice: Choice, total: int, result: dict[str, Any]) -
                 result["purged"] = dict(purged)
                 bar.advance(task, deleted.total())
     return purged.total()
-
-
-def _bury(stores: Stores, sink: str, total: int, result: dict[str, Any]) -> int:
-    """Bury what waits for a sink, with a progress bar; `result` tells the audit how many."""
-    buried = 0
-    with access.progress() as bar:
-        task = bar.add_task(f"burying {sink}", total=total)
-        for store in stores.values():
-            while batches := store.fetch(sink, 0, BURIED_AT_ONCE):
-                made = [letter for batch in batches for letter in _letters(batch)]
-                numbers = [batch.number for batch in batches]
-                store.commit(Group(removed=numbers, letters=made, accounts=store.accounts()))
-                buried += len(made)
-                result["buried"] = buried
-                bar.advance(task, len(made))
-    return buried
-
-
-def _letters(batch: Batch) -> list[Letter]:
-    try:
-        return buried_letters(batch)
-    except DAMAGE as error:
-        problem = f"batch {batch.number}, for {batch.sink}, cannot be read: {error!r}"
-        fail(f"{problem}; `collector spool verify` says what can be", 1)
 
 
 def _choice(
@@ -409,14 +316,3 @@ def _told(found: Counter[str]) -> str:
     """Say how many dead letters there are, by reason."""
     reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(found.items()))
     return f"{found.total()} dead letters" + (f" ({reasons})" if reasons else "")
-
-
-def _confirm(what: str) -> None:
-    """Ask whether that is meant; where nobody can be asked, end the command."""
-    if not _is_interactive():
-        fail(f"to {what}, say --yes", 2)
-    typer.confirm(f"{what[0].upper()}{what[1:]}?", abort=True, err=True)
-
-
-def _is_interactive() -> bool:
-    return sys.stdin.isatty()

@@ -8,11 +8,12 @@ import orjson
 import typer
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
 from collector import streams
+from collector.commands import access
 from collector.commands.access import ConfigOption, fail
 from collector.drill.settings import Transport
 from collector.settings.problems import ConfigError
@@ -20,16 +21,16 @@ from collector.settings.units import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from collector.drill.course import Glance
+    from rich.progress import Progress
+
+    from collector.drill.course import Glance, Plan
     from collector.drill.verdict import Verdict
 
 TransportOption = Annotated[Transport, typer.Option(help="How they are sent.")]
 
 MAX_SECONDS = 86_400.0
-
-# As a shell has it for a command that SIGINT ended.
-INTERRUPTED = 130
 
 
 def drill(
@@ -65,15 +66,14 @@ def drill(
     Neither the running daemon nor the real sink is touched. Exit code 0 if nothing is lost; with
     --kill, if everything arrived that the daemon had committed.
     """
-    from collector.drill import course  # noqa: PLC0415 - the other commands do without aiohttp
-    from collector.drill.daemon import DrillError  # noqa: PLC0415 - as is the course
+    from collector.drill.course import Plan  # noqa: PLC0415 - the other commands do without aiohttp
     from collector.drill.sink import read_fault  # noqa: PLC0415 - as is the course
 
     try:
         fault = read_fault(sink_status)
     except ValueError as error:
         fail(f"--sink-status {error}", 2)
-    plan = course.Plan(
+    plan = Plan(
         fault=fault,
         fault_seconds=_seconds("--for", lasting),
         rate=rate,
@@ -81,9 +81,22 @@ def drill(
         kill=kill,
         patience_seconds=_seconds("--patience", patience),
     )
+    verdict = _run(config, plan)
+    if form == "json":
+        streams.write(orjson.dumps(verdict.as_dict(), option=orjson.OPT_INDENT_2))
+    else:
+        show(verdict, Console(highlight=False))
+    raise typer.Exit(int(not verdict.passed))
+
+
+def _run(config: Path | None, plan: Plan) -> Verdict:
+    """Carry a drill out with a progress bar; ends the command where that is not possible."""
+    from collector.drill import course  # noqa: PLC0415 - the other commands do without aiohttp
+    from collector.drill.daemon import DrillError  # noqa: PLC0415 - as is the course
+
     try:
         with _progress() as progress:
-            verdict = course.run(
+            return course.run(
                 config,
                 plan,
                 watch=_watcher(progress, plan.load_seconds),
@@ -94,12 +107,7 @@ def drill(
     except (DrillError, OSError) as error:
         fail(str(error), 1)
     except KeyboardInterrupt:
-        fail("interrupted; the private daemon and its files are gone", INTERRUPTED)
-    if form == "json":
-        streams.write(orjson.dumps(verdict.as_dict(), option=orjson.OPT_INDENT_2))
-    else:
-        show(verdict, Console(highlight=False))
-    raise typer.Exit(int(not verdict.passed))
+        fail("interrupted; the private daemon and its files are gone", access.INTERRUPTED)
 
 
 def show(verdict: Verdict, console: Console) -> None:
@@ -155,14 +163,11 @@ def _seconds(option: str, text: str) -> float:
 
 
 def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
+    return access.progress(
         TimeElapsedColumn(),
         TextColumn("sent {task.fields[sent]}"),
         TextColumn("delivered {task.fields[delivered]}"),
         TextColumn("waiting {task.fields[waiting]}"),
-        console=Console(stderr=True),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import socket
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -100,57 +101,114 @@ def send(
 ) -> None:
     """Send sample events, or the payloads of FILE (one a line), with a progress bar.
 
+    For example `collector send --vendor cybereason --count 1000 --rate 50`, or
+    `collector send --to siem.example:6514 --transport tls --key KEY`.
+
     The collector's certificate must be for the host in --to.
 
     Over RELP the bar counts what is answered; a message that is refused is a failure.
     """
-    host, port = _host_and_port(to)
     files = TlsFiles(ca_file, cert_file, key_file, verify=not insecure)
-    context = _tls_context(transport, tls=tls, files=files)
+    host, port = _host_and_port(to)
+    target = _Target(
+        to, host, port, transport, files, _tls_context(transport, tls=tls, files=files)
+    )
     outgoing = _outgoing(vendor, key, file)
     if not outgoing:
         fail("nothing to send: the input is empty", 1)
-    total = count or len(outgoing)
+    tally = _sent(_messages(outgoing), count or len(outgoing), target, rate)
+    if tally.refused:
+        where = f"{to} over {target.over}"
+        fail(f"{_counts(tally)}, to {where}; the collector says: {tally.refusal}", 1)
+    accepted = f", accepted {tally.accepted}" if transport == "relp" else ""
+    typer.echo(
+        f"sent {tally.messages} messages{accepted}, {tally.octets} octets, "
+        f"to {to} over {target.over}{_about_keys(outgoing, key)}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """The collector that messages are sent to.
+
+    Attributes:
+        to: where it is, as it was given.
+        host: of that.
+        port: of that.
+        transport: how they are sent.
+        files: what TLS is spoken with.
+        context: made of them; None without TLS.
+    """
+
+    to: str
+    host: str
+    port: int
+    transport: Transport
+    files: TlsFiles
+    context: ssl.SSLContext | None
+
+    @property
+    def over(self) -> str:
+        """Name the transport, and TLS where it does not say so itself."""
+        is_told = self.context is None or self.transport == "tls"
+        return self.transport if is_told else f"{self.transport} with TLS"
+
+    def why(self, error: OSError) -> str:
+        """Return why nothing more can be sent, and what may help."""
+        why = explanation(error, self.host)
+        is_unknown = self.context is not None and self.files.cert_file is None
+        if is_unknown and isinstance(error, ConnectionError):
+            # Some collectors refuse a sender without a certificate and do not say so.
+            why += "; if it wants a client certificate, give --cert-file and --key-file"
+        return why
+
+
+def _sent(messages: Iterator[bytes], total: int, target: _Target, rate: float | None) -> Tally:
+    """Send messages with a progress bar; ends the command where not all can be sent.
+
+    Args:
+        messages: at least as many as are to be sent.
+        total: how many those are.
+        target: where they are sent.
+        rate: messages per second; None for as many as the collector takes.
+    """
+    to = target.to
     with access.progress() as progress:
         task = progress.add_task("sending", total=total)
         try:
-            tally = send_messages(
-                itertools.islice(_messages(outgoing), total),
-                host=host,
-                port=port,
-                transport="tcp" if transport == "tls" else transport,
-                context=context,
+            return send_messages(
+                itertools.islice(messages, total),
+                host=target.host,
+                port=target.port,
+                transport="tcp" if target.transport == "tls" else target.transport,
+                context=target.context,
                 rate=rate,
                 progressed=lambda number: progress.advance(task, number),
             )
         except OSError as error:
             progress.stop()
-            fail(f"cannot send to {to}: {_why(error, host, context, files)}", 1)
+            fail(f"cannot send to {to}: {target.why(error)}", 1)
         except LostError as error:
             progress.stop()
             counts = f"; {_counts(error.tally)}" if error.tally.messages else ""
-            fail(f"cannot send to {to}: {_why(error.cause, host, context, files)}{counts}", 1)
+            fail(f"cannot send to {to}: {target.why(error.cause)}{counts}", 1)
         except UnicodeError:
             progress.stop()
-            fail(f"--to {to!r}: {host!r} is no host name", 2)
-    over = f"{transport} with TLS" if context and transport != "tls" else transport
-    if tally.refused:
-        fail(f"{_counts(tally)}, to {to} over {over}; the collector says: {tally.refusal}", 1)
-    accepted = f", accepted {tally.accepted}" if transport == "relp" else ""
-    keyless = "" if all(item.key for item in outgoing) else ", without an intake key"
-    typer.echo(
-        f"sent {tally.messages} messages{accepted}, {tally.octets} octets, "
-        f"to {to} over {over}{keyless}"
-    )
+            fail(f"--to {to!r}: {target.host!r} is no host name", 2)
+        except KeyboardInterrupt:
+            progress.stop()
+            done = f"{progress.tasks[task].completed:.0f} of {total} messages"
+            state = "accepted" if target.transport == "relp" else "sent"
+            fail(f"interrupted; {state} {done}, to {to}", access.INTERRUPTED)
 
 
-def _why(error: OSError, host: str, context: ssl.SSLContext | None, files: TlsFiles) -> str:
-    """Return why nothing more can be sent, and what may help."""
-    why = explanation(error, host)
-    if context is not None and files.cert_file is None and isinstance(error, ConnectionError):
-        # Some collectors refuse a sender without a certificate and do not say so.
-        why += "; if it wants a client certificate, give --cert-file and --key-file"
-    return why
+def _about_keys(outgoing: list[sending.Outgoing], given: str | None) -> str:
+    """Say which intake keys were sent where nobody gave one: those of another collector, maybe."""
+    if not all(item.key for item in outgoing):
+        return ", without an intake key"
+    if given is None and any(embedded.known_key(item.vendor, {}) == item.key for item in outgoing):
+        return f", with the intake keys of {embedded.DIRECTORY / embedded.KEYS_FILE}"
+    return ""
 
 
 def _counts(tally: Tally) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -12,6 +11,7 @@ import orjson
 
 from collector.describe import rows
 from collector.describe.terminal import cut
+from collector.masking import Masker
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -28,7 +28,6 @@ Mask = Callable[[bytes], bytes]
 COLUMNS: Final = ("reason", "intake", "sink", "letters", "octets", "oldest", "newest")
 
 _NUMBERS: Final = frozenset({"letters", "octets"})
-_MASKED: Final = b"***"
 
 # Characters of a message that people are shown; programs get all of it.
 _MAX_SHOWN: Final = 4000
@@ -39,18 +38,9 @@ def masking(key_name: KeyName, keys: Collection[str]) -> Mask:
 
     Args:
         key_name: by which an unknown key is found as well.
-        keys: every known one; they are found wherever they stand, escaped as in JSON or in
-            structured data too.
+        keys: every known one; they are found wherever they stand, escaped or encoded too.
     """
-    written = {form for key in keys for form in _written(key)}
-    longest_first = sorted(written, key=len, reverse=True)
-    known = re.compile(b"|".join(map(re.escape, longest_first))) if longest_first else None
-
-    def mask(octets: bytes) -> bytes:
-        octets = key_name.mask(octets)
-        return octets if known is None else known.sub(_MASKED, octets)
-
-    return mask
+    return Masker(key_name, keys).mask
 
 
 def show_kinds(kinds: Iterable[Kind], console: Console) -> None:
@@ -116,12 +106,6 @@ def as_object(letter: Letter, mask: Mask) -> dict[str, Any]:
 def moment(seconds: float) -> str:
     """Write a time, given in seconds since 1970, to the second."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")
-
-
-def _written(key: str) -> tuple[bytes, ...]:
-    """Return a key as it is, and escaped as in JSON and in structured data (RFC 5424)."""
-    escaped = re.sub(r'(["\\\]])', r"\\\1", key)
-    return key.encode(), orjson.dumps(key)[1:-1], escaped.encode()
 
 
 def _json_text(octets: bytes) -> str | dict[str, str]:

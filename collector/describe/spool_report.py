@@ -52,6 +52,8 @@ def show_findings(findings: Findings, console: Console) -> None:
     """Print what was found in one file."""
     write = console.file.write
     state = "sound" if findings.is_sound else "DAMAGED"
+    if findings.is_newer:
+        state = "not read, a newer version wrote it"
     write(f"{printable(str(findings.path))}: {state}\n")
     write(
         f"  can be read: {findings.batches} batches with {findings.events} events, "

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeGuard, TypeVar, ge
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from collector.settings.kinds import Kind
-from collector.settings.problems import Problem, joined, kind_of, shown, suggestion
+from collector.settings.problems import Problem, joined, kind_of, shown, suggestion, unchosen
 from collector.settings.substitution import without_blanks
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _MESSAGES = {
     "kind": "{message}",
     "missing": "is missing; accepted: {accepted}",
-    "literal_error": "{value} is not one of the choices; accepted: {expected}",
+    "literal_error": "{unchosen}; accepted: {expected}",
     "tuple_type": "{kind} where a list is expected",
     "dict_type": "{kind} where a mapping is expected",
     "model_type": "{kind} where a mapping is expected",
@@ -211,13 +211,13 @@ def _message(details: ErrorDetails, declaration: type[Settings]) -> str:
     template = _MESSAGES.get(details["type"])
     if template is None:  # an error that no declaration causes yet is told in pydantic's words
         return details["msg"]
-    accepted = ""
-    if details["type"] == "missing":
-        accepted = _accepted(_field(details["loc"], declaration))
-    given = details["input"]
-    return template.format(
-        value=shown(given), kind=kind_of(given), accepted=accepted, **details.get("ctx", {})
-    )
+    given, facts = details["input"], dict(details.get("ctx", {}))
+    match details["type"]:
+        case "missing":
+            facts["accepted"] = _accepted(_field(details["loc"], declaration))
+        case "literal_error":
+            facts["unchosen"] = unchosen(given, _choices(_field(details["loc"], declaration)))
+    return template.format(kind=kind_of(given), **facts)
 
 
 def _field(location: tuple[int | str, ...], declaration: type[Settings]) -> FieldInfo:
@@ -225,6 +225,12 @@ def _field(location: tuple[int | str, ...], declaration: type[Settings]) -> Fiel
     for step in above:
         declaration = child(declared(declaration)[step]) or declaration
     return declared(declaration)[name]
+
+
+def _choices(field: FieldInfo) -> list[str]:
+    """Return the words that a setting, or each entry of one, is one of."""
+    parts = (part for part in _parts(field.annotation) if get_origin(part) is Literal)
+    return [str(word) for part in parts for word in get_args(part)]
 
 
 def _accepted(field: FieldInfo) -> str:

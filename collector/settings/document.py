@@ -7,7 +7,7 @@ wrong place. So its size, its depth and what its aliases unfold to are bounded.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 from yaml.composer import ComposerError
@@ -17,6 +17,7 @@ from yaml.reader import ReaderError
 from collector.settings.problems import ConfigError, Problem, kind_of, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
 
 MAX_BYTES = 1024 * 1024
@@ -26,9 +27,13 @@ MAX_VALUES = 50_000
 _TIMESTAMP_TAG = "tag:yaml.org,2002:timestamp"
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 _TEXT_TAG = "tag:yaml.org,2002:str"
+_NUMBER_TAG = "tag:yaml.org,2002:int"
 
 # Octal numbers and those to the base of 60: hardly ever meant by whoever writes 0123 or 12:30.
 _NO_NUMBER = re.compile(r"[-+]?(?:0[0-9_]+|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)$")
+
+# A number as it would be written again. Others are not, as 1_000 (1000) and 0x10 (16).
+_PLAIN_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
 
 # PyYAML quotes words of the file in its messages, and such a word can be (part of) a secret that
 # was written without quotes, as in `token: *secret`. Characters and names of tokens are shown.
@@ -83,12 +88,16 @@ def text_of(content: bytes, source: str) -> str:
     raise ConfigError(source, [problem])
 
 
-def read_mapping(text: str, source: str) -> dict[str, Any]:
+def read_mapping(
+    text: str, source: str, *, texts: AbstractSet[str] = frozenset()
+) -> dict[str, Any]:
     """Read the settings a YAML text holds.
 
     Args:
         text: One YAML document.
         source: The name of the text in messages.
+        texts: Keys whose numbers, in any mapping, are the texts that were written, without quotes
+            too; what would not be read as it is written is a mistake.
 
     Returns:
         The document's mapping; every key of every mapping in it is a string.
@@ -97,15 +106,15 @@ def read_mapping(text: str, source: str) -> dict[str, Any]:
         ConfigError: The text is not YAML, holds a key twice, exceeds a bound, or is not a mapping.
     """
     try:
-        loader = _Loader(text)
+        loader = _Loader(text, texts)
         tree = loader.get_single_data()
     except yaml.YAMLError as error:
         raise ConfigError(source, [_problem(error, text)]) from None
     if not isinstance(tree, dict):
         what = f"holds {kind_of(tree)} where a mapping is expected"
         raise ConfigError(source, [Problem("", f"{what}; accepted: settings as `name: value`")])
-    if loader.duplicates:
-        raise ConfigError(source, loader.duplicates)
+    if loader.mistakes:
+        raise ConfigError(source, loader.mistakes)
     return tree
 
 
@@ -122,9 +131,10 @@ class _Loader(yaml.SafeLoader):
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, texts: AbstractSet[str]) -> None:
         super().__init__(text)
-        self.duplicates: list[Problem] = []
+        self.mistakes: list[Problem] = []
+        self._texts = texts
         # Both with aliases unfolded: values composed so far, and the deepest level of the value
         # that is being composed.
         self._values = 0
@@ -159,10 +169,13 @@ class _Loader(yaml.SafeLoader):
         return node
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        """Compose a mapping whose keys are the text that was written, each of them once."""
+        """Compose a mapping whose keys are the text that was written, each of them once.
+
+        So are the numbers of those that are texts.
+        """
         mapping = super().compose_mapping_node(anchor)
         first_lines: dict[str, int] = {}
-        for key, _ in mapping.value:
+        for key, value in mapping.value:
             if not isinstance(key, yaml.ScalarNode):
                 raise ComposerError(None, None, "a list or mapping as a key", key.start_mark)
             if key.tag == _MERGE_TAG:
@@ -171,9 +184,18 @@ class _Loader(yaml.SafeLoader):
             if key.value in first_lines:
                 twice = f"{shown(key.value)} is written twice, first on line"
                 message = f"{twice} {first_lines[key.value]}; accepted: each key once"
-                self.duplicates.append(Problem(_place(key.start_mark), message))
+                self.mistakes.append(Problem(_place(key.start_mark), message))
             first_lines.setdefault(key.value, key.start_mark.line + 1)
+            if key.value in self._texts and value.tag == _NUMBER_TAG:
+                self._take_for_text(value)
         return mapping
+
+    def _take_for_text(self, number: yaml.Node) -> None:
+        """Have a number be the text that was written; it may be a secret, and is not shown."""
+        if not _PLAIN_NUMBER.fullmatch(number.value):
+            message = "a number that is not read as it is written; accepted: a text in quotes"
+            self.mistakes.append(Problem(_place(number.start_mark), message))
+        number.tag = _TEXT_TAG
 
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         """Construct a value; one that Python refuses, as too long a number, is named."""

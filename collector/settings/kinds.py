@@ -22,7 +22,7 @@ from pydantic import SecretStr
 from pydantic_core import PydanticCustomError, core_schema
 
 from collector.settings.files import FileError, read_beginning
-from collector.settings.problems import kind_of, shown
+from collector.settings.problems import kind_of, shown, unchosen
 from collector.settings.secret_files import (
     MAX_SECRET_LENGTH,
     read_secret,
@@ -33,6 +33,8 @@ from collector.settings.units import (
     SIZE_PATTERN,
     format_duration,
     format_size,
+    guess_duration,
+    guess_size,
     parse_duration,
     parse_size,
 )
@@ -158,7 +160,7 @@ def size(low: int, high: int) -> Kind:
     def read(value: object) -> int:
         if isinstance(value, int) and not isinstance(value, bool):
             return _within(value, low, high, value)
-        return _within(_parsed(parse_size, value, "a size"), low, high, value)
+        return _within(_parsed(parse_size, value, "a size", guess_size), low, high, value)
 
     bounds = f"{format_size(low)} to {format_size(high)}"
     accepted = f"{bounds}, in bytes or with a unit (256KiB, 10GiB, 1MB)"
@@ -172,7 +174,10 @@ def duration(low: str, high: str) -> Kind:
     def read(value: object) -> float:
         if _is_number(value) and value != 0:
             raise KindError(f"{shown(value)} has no unit")
-        seconds = 0.0 if _is_number(value) else _parsed(parse_duration, value, "a duration")
+        if _is_number(value):
+            seconds = 0.0
+        else:
+            seconds = _parsed(parse_duration, value, "a duration", guess_duration)
         return _within(seconds, shortest, longest, value)
 
     accepted = f"{low} to {high}, with a unit (250ms, 30s, 5m, 2h, 1d)"
@@ -186,7 +191,7 @@ def choice(choices: Iterable[str]) -> Kind:
 
     def read(value: object) -> str:
         if not isinstance(value, str) or value not in names:
-            raise KindError(f"{shown(value)} is not one of the choices")
+            raise KindError(unchosen(value, names))
         return value
 
     return Kind(read, ", ".join(names), {"type": "string", "enum": [*names]})
@@ -398,11 +403,19 @@ def _text(value: object, *, secret: bool = False) -> str:
     raise KindError(f"{what} where a text is expected{hint}")
 
 
-def _parsed(parse: Callable[[str], _Number], value: object, noun: str) -> _Number:
-    with suppress(ValueError):
-        if isinstance(value, str):
+def _parsed(
+    parse: Callable[[str], _Number],
+    value: object,
+    noun: str,
+    guess: Callable[[str], str | None],
+) -> _Number:
+    hint = ""
+    if isinstance(value, str):
+        with suppress(ValueError):
             return parse(value)
-    raise KindError(f"{shown(value)} is not {noun}")
+        meant = guess(value)
+        hint = "" if meant is None else f" (did you mean {meant!r}?)"
+    raise KindError(f"{shown(value)} is not {noun}{hint}")
 
 
 def _within(number: _Number, low: float, high: float, value: object) -> _Number:

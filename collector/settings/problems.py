@@ -93,9 +93,18 @@ def suggestion(word: str, words: Iterable[str]) -> str | None:
         words: What could have been meant.
 
     Returns:
-        The closest of `words`, or None when none is close.
+        The closest of `words`, whatever the case, or None when none is close.
     """
-    return next(iter(difflib.get_close_matches(word, list(words), n=1)), None)
+    candidates = {candidate.lower(): candidate for candidate in words}
+    closest = difflib.get_close_matches(word.lower(), candidates, n=1)
+    return candidates[closest[0]] if closest else None
+
+
+def unchosen(value: object, choices: Iterable[str]) -> str:
+    """Say that a value, which is no secret, is none of the choices, and which was meant."""
+    meant = suggestion(value, choices) if isinstance(value, str) else None
+    hint = "" if meant is None else f" (did you mean {meant!r}?)"
+    return f"{shown(value)} is not one of the choices{hint}"
 
 
 def listed(words: Sequence[str], last: str = "or") -> str:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -28,6 +32,11 @@ _MILLISECONDS = {"d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000, "ms":
 # Twelve digits are more than any bound needs and keep every product exact in a float.
 SIZE_PATTERN = rf"^[0-9]{{1,12}}({'|'.join(unit for unit in _BYTES if unit)})?$"
 DURATION_PATTERN = rf"^(0|[0-9]{{1,12}}({'|'.join(_MILLISECONDS)}))$"
+
+# What begins one of these words was meant for its unit.
+_LONG_UNITS = {"d": "days", "h": "hours", "m": "minutes", "s": "seconds", "ms": "milliseconds"}
+
+_GUESSED = re.compile(r"\s*([0-9]{1,12})\s*([A-Za-z]*)\s*")
 
 _SIZE = re.compile(r"([0-9]{1,12})([A-Za-z]*)")
 _DURATION = re.compile(r"([0-9]{1,12})([a-z]+)")
@@ -101,3 +110,30 @@ def format_duration(seconds: float) -> str:
         if milliseconds and milliseconds % factor == 0:
             return f"{milliseconds // factor}{unit}"
     return "0"
+
+
+def guess_size(text: str) -> str | None:
+    """Return the size that was probably meant by what is none: `10GiB` for `10 G`."""
+    return _guess(text, {unit: unit for unit in _BYTES if unit})
+
+
+def guess_duration(text: str) -> str | None:
+    """Return the duration that was probably meant by what is none: `5m` for `5 min`.
+
+    A number alone is one of seconds.
+    """
+    return _guess(text, _LONG_UNITS, default="s")
+
+
+def _guess(text: str, units: Mapping[str, str], default: str = "") -> str | None:
+    match = _GUESSED.fullmatch(text)
+    if match is None:
+        return None
+    number, written = match[1], match[2].lower() or default
+    for unit, word in units.items():
+        if written in {unit.lower(), word.lower()}:
+            return f"{number}{unit}"
+    for unit, word in units.items():
+        if written and word.lower().startswith(written):
+            return f"{number}{unit}"
+    return None

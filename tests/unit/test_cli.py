@@ -272,6 +272,48 @@ def test_check_says_everything_that_is_wrong(tmp_path):
     assert "listeners[0].intakee" in "\n".join(lines)
 
 
+def test_check_takes_the_file_of_the_environment(tmp_path, monkeypatch):
+    """As `run` does; without either it is wrong usage."""
+    file = tmp_path / "c.yaml"
+    file.write_text(CONFIG)
+    monkeypatch.setenv("COLLECTOR_CONFIG", str(file))
+    assert call("check")[:2] == (0, [f"{file}: valid"])
+    other = tmp_path / "other.yaml"
+    other.write_text("listeners: x")
+    assert call("check", "-c", str(other))[0] == 2
+    assert "COLLECTOR_CONFIG" in "\n".join(call("check", "--help")[1])
+    monkeypatch.delenv("COLLECTOR_CONFIG")
+    code, _, errors = call("check")
+    assert code == 2
+    assert "--config" in errors
+
+
+INTERRUPTED_WHILE_LOADING = """
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path, target=None):
+        if name == "collector.cli":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupting())
+sys.argv[1:] = ["check"]
+from collector.__main__ import main
+main()
+"""
+
+
+def test_an_interrupt_while_it_is_loaded_ends_it_in_silence():
+    """With the exit code that a shell gives to it."""
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_WHILE_LOADING],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 class Status(BaseHTTPRequestHandler):
     """Answers for a daemon that has seen something new."""
 

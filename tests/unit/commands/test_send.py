@@ -6,10 +6,11 @@ import threading
 
 import pytest
 
-from collector import samples
+from collector import embedded, samples
 from tests.calling import call
 from tests.certificates import Authority
 from tests.receivers import RelpReceiver, read_all, serving, tls_context
+from tests.terminal import Terminal
 
 
 @pytest.fixture
@@ -51,6 +52,20 @@ def test_send_repeats_until_the_count_is_reached(receiver, tmp_path, monkeypatch
     monkeypatch.setenv("CYBEREASON_INTAKE_KEY", "from-env")
     call(*arguments)
     assert 'intake_key="from-env"' in receiver.recv(65_535).decode()
+
+
+def test_send_says_that_it_has_taken_the_keys_of_the_embedded_default(
+    receiver, tmp_path, monkeypatch
+):
+    """Another collector does not know them."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("CYBEREASON_INTAKE_KEY", "HARFANGLAB_INTAKE_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    embedded.load(embedded.DIRECTORY, {})
+    _, lines, _ = call("send", *to(receiver))
+    assert lines[0].endswith(" over udp, with the intake keys of collector-data/keys.yaml")
+    _, lines, _ = call("send", *to(receiver), "--key", "k")
+    assert lines[0].endswith(" over udp")
 
 
 def test_send_takes_payloads_from_a_file(receiver, tmp_path):
@@ -221,3 +236,20 @@ def test_send_says_what_may_help_where_a_collector_ends_an_encrypted_connection(
         code, _, stderr = call("send", "--to", f"localhost:{port}", "--key", "k", *arguments)
     assert code == 1
     assert f"the collector has ended the connection{hint}" in stderr
+
+
+async def test_send_shows_a_bar_on_a_terminal_and_how_far_it_came(receiver):
+    """Ctrl-C ends it."""
+    arguments = ("send", *to(receiver), "--key", "k", "--count", "9000", "--rate", "20")
+    async with Terminal(*arguments) as terminal:
+        await terminal.shows("2/9000")
+        terminal.type(b"\x03")
+        assert await terminal.ended() == 130
+        await terminal.shows("interrupted; sent ")
+        await terminal.shows(f" of 9000 messages, to {to(receiver)[1]}")
+
+
+def test_send_shows_no_bar_where_nobody_watches(receiver):
+    """As in the log of a job."""
+    code, _, errors = call("send", *to(receiver), "--key", "k")
+    assert (code, errors) == (0, "")

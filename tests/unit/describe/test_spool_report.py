@@ -63,6 +63,16 @@ def test_an_empty_spool_is_said_to_be_empty():
     assert not any("request" in line for line in lines)
 
 
+def test_a_file_of_a_newer_version_is_not_called_damaged():
+    found = Findings(Path("/spool/spool.db"), ["version 2, this collector knows 1"], is_newer=True)
+    assert shown(spool_report.show_findings, found) == [
+        "/spool/spool.db: not read, a newer version wrote it",
+        "  can be read: 0 batches with 0 events, 0 dead letters",
+        "  version 2, this collector knows 1",
+    ]
+    assert not spool_report.findings_object(found)["sound"]
+
+
 def test_findings_say_what_can_be_read_and_what_not():
     """Problems may hold anything that was in the file."""
     found = Findings(Path("/spool/spool.db"), ["bad page\x1b"], 3, 40, 5, 2)

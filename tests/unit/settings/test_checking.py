@@ -101,6 +101,15 @@ def test_settings_without_problem_are_read():
             ["doors[0].side: 'up' is not one of the choices; accepted: 'left' or 'right'"],
         ),
         (
+            {"doors": [{**DOOR, "side": "rigth"}]},
+            [
+                (
+                    "doors[0].side: 'rigth' is not one of the choices (did you mean 'right'?); "
+                    "accepted: 'left' or 'right'"
+                ),
+            ],
+        ),
+        (
             {"doors": [{**DOOR, "width": 10}]},
             ["doors[0].width: 10 is too large; accepted: 1 to 9"],
         ),

@@ -202,3 +202,23 @@ def test_a_file_that_is_not_utf8_is_told_with_its_line(tmp_path):
     file.write_bytes(b"a: 1\nb: \xff\n")
     with pytest.raises(ConfigError, match="line 2: is not UTF-8; accepted: text in UTF-8"):
         read_text(file)
+
+
+def test_numbers_of_keys_that_are_texts_are_what_was_written():
+    """Wherever the key stands; other numbers are numbers."""
+    text = "key: 12\nother: 12\nlist: [{key: 0}, {key: '0x1'}, {key: 007}, {key: true}]\n"
+    assert read_mapping(text, "c.yaml", texts={"key"}) == {
+        "key": "12",
+        "other": 12,
+        "list": [{"key": "0"}, {"key": "0x1"}, {"key": "007"}, {"key": True}],
+    }
+
+
+@pytest.mark.parametrize("number", ["1_000", "0x10", "0b11", "+5"])
+def test_a_number_that_is_no_text_as_it_stands_is_a_mistake_there(number):
+    """It is named by its place alone."""
+    with pytest.raises(ConfigError) as caught:
+        read_mapping(f"a: 1\nkey: {number}\n", "c.yaml", texts={"key"})
+    problem = "a number that is not read as it is written; accepted: a text in quotes"
+    assert str(caught.value) == f"c.yaml: line 2, column 6: {problem}"
+    assert read_mapping(f"key: {number}\n", "c.yaml") == {"key": int(number, 0)}

@@ -10,6 +10,7 @@ from collector.settings.problems import (
     listed,
     shown,
     suggestion,
+    unchosen,
 )
 
 
@@ -59,6 +60,11 @@ def test_a_close_word_is_suggested():
     assert suggestion("x", []) is None
 
 
+def test_the_case_of_a_word_does_not_matter():
+    assert suggestion("URL", ["name", "url"]) == "url"
+    assert suggestion("siemm", ["SIEM", "other"]) == "SIEM"
+
+
 def test_words_are_listed_as_in_a_sentence():
     """With the last word of one's choice."""
     assert listed(["a"]) == "a"
@@ -71,3 +77,16 @@ def test_a_path_holds_names_only():
     assert joined("", "sinks") == "sinks"
     assert joined("sinks[0]", "url") == "sinks[0].url"
     assert joined("sinks[0]", "Bearer x\n") == "sinks[0].…"
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("UDP", "'UDP' is not one of the choices (did you mean 'udp'?)"),
+        ("carrier pigeon", "'carrier pigeon' is not one of the choices"),
+        (3, "3 is not one of the choices"),
+        (["udp"], "a list is not one of the choices"),
+    ],
+)
+def test_a_value_that_is_none_of_the_choices_says_which_was_meant(value, message):
+    assert unchosen(value, ("udp", "tcp")) == message

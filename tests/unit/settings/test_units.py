@@ -9,6 +9,8 @@ from collector.settings.units import (
     SIZE_PATTERN,
     format_duration,
     format_size,
+    guess_duration,
+    guess_size,
     parse_duration,
     parse_size,
 )
@@ -113,3 +115,42 @@ def test_every_text_of_the_size_pattern_is_a_size(text):
 def test_every_text_of_the_duration_pattern_is_a_duration(text):
     """What the JSON schema lets pass is a duration."""
     assert parse_duration(text) >= 0
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("10G", "10GiB"),
+        ("10 GB", "10GB"),
+        ("10gib", "10GiB"),
+        (" 64 kb ", "64KB"),
+        ("5bytes", None),
+        ("10", None),
+        ("ten", None),
+        ("1.5GiB", None),
+    ],
+)
+def test_the_size_that_was_meant_is_guessed(text, meant):
+    """Where there is no more than one."""
+    assert guess_size(text) == meant
+    assert meant is None or parse_size(meant)
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("30", "30s"),
+        ("30 sec", "30s"),
+        ("5 min", "5m"),
+        ("2hours", "2h"),
+        ("500MS", "500ms"),
+        ("7Days", "7d"),
+        ("3months", None),
+        ("forever", None),
+        ("9" * 13, None),
+    ],
+)
+def test_the_duration_that_was_meant_is_guessed(text, meant):
+    """A number alone is one of seconds."""
+    assert guess_duration(text) == meant
+    assert meant is None or parse_duration(meant)
