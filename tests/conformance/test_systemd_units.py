@@ -1,6 +1,7 @@
 """The units in `deploy/systemd`: sound by themselves, and in step with the collector."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -118,3 +119,16 @@ def test_systemd_has_nothing_to_complain_of(tmp_path):
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_the_service_is_as_confined_as_the_guide_says():
+    """By the measure of systemd itself, 0 to 10, of the unit alone."""
+    (exposure,) = re.findall(
+        r"systemd-analyze security collector` gives ([\d.]+)", (UNITS / "README.md").read_text()
+    )
+    command = ["systemd-analyze", "security", "--offline=true", "--no-pager"]
+    command += [f"--threshold={float(exposure) * 10:.0f}", str(SERVICE)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert f"collector.service: {exposure} OK" in done.stdout
