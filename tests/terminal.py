@@ -27,6 +27,12 @@ def _take(terminal: int) -> None:
     fcntl.ioctl(terminal, termios.TIOCSCTTY, 0)
 
 
+def _environment(kind: str) -> dict[str, str]:
+    """Return ours without a size: readline leaves one there, which comes before the terminal's."""
+    sizes = ("COLUMNS", "LINES")
+    return {name: v for name, v in os.environ.items() if name not in sizes} | {"TERM": kind}
+
+
 class Terminal:
     """Runs a command in a terminal of its own while used as an asynchronous context manager.
 
@@ -58,7 +64,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**os.environ, "TERM": self._kind},
+            env=_environment(self._kind),
             preexec_fn=partial(_take, theirs),
         )
         self._theirs = theirs

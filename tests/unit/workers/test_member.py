@@ -53,7 +53,7 @@ async def says(member, **report):
     ask = member.ask
 
     async def ask_with(message, seconds):
-        return await ask({**message, "answer": report}, seconds)
+        return await ask({**message, "answer": report}, SECONDS)
 
     member.ask = ask_with
     await member.look()
