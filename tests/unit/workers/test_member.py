@@ -52,7 +52,7 @@ async def says(member, **report):
     """Have a worker say how it is; the fake one says it when it is asked with it."""
     ask = member.ask
 
-    async def ask_with(message, seconds):
+    async def ask_with(message, _seconds):
         return await ask({**message, "answer": report}, SECONDS)
 
     member.ask = ask_with
