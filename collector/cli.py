@@ -275,7 +275,7 @@ def explain(
     try:
         explanation = explain_message(PARSERS[parser], profile, raw, repaired)
     except ParseError as error:
-        fail(f"{error.reason}: {error}", 1)
+        fail(error.problem, 1)
     tables.print_explanation(explanation)
 
 

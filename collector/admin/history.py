@@ -1,7 +1,8 @@
 """What came and went in the last minutes: kept by the daemon, so that a page shows it at once.
 
 Counters are looked at every `STEP_SECONDS`; of two looks the events per second in between are kept,
-for the last quarter of an hour. That costs a few additions a step, whether anybody looks or not.
+for the last quarter of an hour. That costs a few additions a step, and where there are workers a
+question to each, whether anybody looks or not.
 How long a step took is said by a clock that only runs on; the time of day, which may be set, says
 no more than when the newest one ended.
 """
@@ -99,8 +100,10 @@ class History:
             second.
         """
         before, since = self._counts, self._looked
-        if since is None or steady <= since:
-            self._looked = steady if since is None else since
+        if since is None:
+            self._looked = steady
+            return None
+        if steady <= since:
             return None
         self._counts, self._looked = before | dict(counts), steady
         seconds = steady - since

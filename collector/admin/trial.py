@@ -95,8 +95,7 @@ def try_message(wanted: object) -> dict[str, Any]:
     try:
         explanation = _explainer(parser, profile).explain(text, repaired)
     except ParseError as error:
-        problem = f"{error.reason}: {error}"
-        return _told("pipeline_error", text, pipeline_error(text, error), problem)
+        return _told("pipeline_error", text, pipeline_error(text, error), error.problem)
     return {**_told("ok", text, explanation.event), **_explained(explanation)}
 
 

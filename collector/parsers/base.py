@@ -38,6 +38,11 @@ class ParseError(Exception):
         self.detail = detail[:_MAX_DETAIL]
         super().__init__(self.detail)
 
+    @property
+    def problem(self) -> str:
+        """What is wrong, for the operator: the reason and the sentence."""
+        return f"{self.reason}: {self.detail}"
+
 
 def add_tags(event: Event, tags: Iterable[str]) -> None:
     """Add tags to an event, but none that it has."""

@@ -204,7 +204,7 @@ class Pipeline:
         if outlets:
             outcome = "ok" if failure is None else "pipeline_error"
         if failure is not None:
-            problems.insert(0, f"{failure.reason}: {failure}")
+            problems.insert(0, failure.problem)
         self._tail.show(outcome, arrival, intake.name, event=octets, problem=", ".join(problems))
 
     # What is no whole message.

@@ -70,8 +70,7 @@ class Aside:
     def unparsed(self, intake: Intake, arrival: Arrival, failure: ParseError) -> None:
         """Keep a message that cannot be parsed; who counted it has told of it."""
         self._set_aside("parse_error", str(failure), arrival, intake.name)
-        problem = f"{failure.reason}: {failure}"
-        self._tail.show("dead_letter", arrival, intake.name, problem=problem)
+        self._tail.show("dead_letter", arrival, intake.name, problem=failure.problem)
 
     def unmade(self, outlet: Outlet, arrival: Arrival) -> None:
         """Keep a copy for a sink whose document could not be made; the log has it already."""
