@@ -624,8 +624,8 @@ async def test_a_page_says_that_its_daemon_is_away_and_finds_it_again(browser, t
         async with Daemon(tmp_path, chosen):
             await expect(visit.page.locator("#connection")).to_have_text("live")
             await expect(away).to_be_hidden()
-            announced = visit.page.get_by_text("The daemon answers again")
-            await expect(announced).to_have_attribute("role", "status")
+            announced = visit.page.get_by_role("status").filter(has_text="The daemon answers again")
+            await expect(announced).to_be_attached()
             assert await visit.page.locator("#errors").count() == 0
             await visit.__aexit__(None)
 

@@ -1,7 +1,7 @@
 /** The state of the daemon in a line. */
 
 import { daemonNow } from "./clock.js";
-import { byId, setShown, setText } from "./dom.js";
+import { byId, el, setShown, setText } from "./dom.js";
 import { absolute, duration, number } from "./format.js";
 
 export class Header {
@@ -43,9 +43,16 @@ export class Header {
   }
 }
 
-/** Have screen readers say something when they are done with what they say. */
+// What is said at once: the daemon answers again, it is ready, something is wrong.
+const ANNOUNCEMENTS = 5;
+
+/** Have screen readers say something when they are done with what they say, as all before it. */
 export function announce(text) {
-  byId("announcer").textContent = text;
+  const said = byId("announcer");
+  said.append(el("p", {}, text));
+  if (said.childElementCount > ANNOUNCEMENTS) {
+    said.firstElementChild.remove();
+  }
 }
 
 function stateOf(ready, degraded) {

@@ -61,6 +61,7 @@ SETTINGS = [
     {"fields": {"host": "mine", "user": {"name": RECEIPT.peer}, "@timestamp": RECEIPT.created}},
 ]
 ATTEMPTS = 5
+EXAMPLES = settings().max_examples
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -119,7 +120,7 @@ def test_the_messages_of_the_specification_are_translated():
 @profiles
 @settings_of_finishers
 @given(SEEDS)
-@settings(max_examples=15)
+@settings(max_examples=EXAMPLES // 8)
 def test_varied_messages_come_out_as_the_general_way_has_them(vendor, profile, finish, seed):
     """Learned from documented and from varied ones, and told apart from damaged ones."""
     random = Random(seed)
@@ -136,7 +137,7 @@ def test_varied_messages_come_out_as_the_general_way_has_them(vendor, profile, f
 
 @profiles
 @given(SEEDS)
-@settings(max_examples=40)
+@settings(max_examples=EXAMPLES // 2)
 def test_messages_of_any_fields_come_out_as_the_general_way_has_them(profile, seed):
     """Of all families, with fields there or not."""
     random = Random(seed)
