@@ -133,9 +133,21 @@ def to_empty_bulk(
     if 200 <= status < 300 and "items" in document:
         return Meaning("ok", "the bulk API answers")
     if 200 <= status < 300 or status == 400:
-        advice = "a proxy in between, or a path that is not Elasticsearch's: look at url"
-        return Meaning("error", f"{named(status)}, but that is no bulk API: {_cut(said)}", advice)
+        return _of_another(status, said, "no bulk API", "Elasticsearch")
     return of_status(status, headers, said, sink)
+
+
+def _of_another(status: int, said: str, what: str, whose: str) -> Meaning:
+    """Say that something else answers than what was asked.
+
+    Args:
+        status: of HTTP.
+        said: the answer's body.
+        what: it is, as `not HEC`.
+        whose: product was to answer.
+    """
+    advice = f"a proxy in between, or a path that is not {whose}'s: look at url"
+    return Meaning("error", f"{named(status)}, but that is {what}: {_cut(said)}", advice)
 
 
 def to_privileges(
@@ -200,8 +212,7 @@ def to_empty_hec(status: int, headers: Mapping[str, str], said: str, sink: SinkS
         advice = "look at the token in auth.bearer, and whether it is enabled in Splunk"
         return Meaning("error", f"{named(status)}: {_cut(said)}", advice)
     if 200 <= status < 300 or status == 400:
-        advice = "a proxy in between, or a path that is not Splunk's: look at url"
-        return Meaning("error", f"{named(status)}, but that is not HEC: {_cut(said)}", advice)
+        return _of_another(status, said, "not HEC", "Splunk")
     return of_status(status, headers, said, sink)
 
 
