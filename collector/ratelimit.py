@@ -1,4 +1,4 @@
-"""How many messages an intake takes in a second."""
+"""How many messages are taken in a second: by an intake, or by somebody who watches them."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 from collector.masking import Masker
+from collector.ratelimit import TokenBucket
 from collector.syslog.framing import CutFrame
 from collector.syslog.message import KeyName
 
@@ -175,8 +176,7 @@ class Watch:
         self._held: list[Dealt] = []
         self._octets = 0
         self._skipped = 0
-        self._allowance = PER_SECOND
-        self._since = self._next = clock()
+        self._pace = TokenBucket(PER_SECOND)
         self._news = asyncio.Event()
 
     def offer(self, dealt: Dealt) -> None:
@@ -244,15 +244,9 @@ class Watch:
         """Return how many of so many messages are held; the others are counted as skipped."""
         if not count:
             return 0
-        now = self._clock()
-        if now < self._next:  # nearly always, where many come
-            self.skip(count)
-            return 0
-        self._allowance = min(PER_SECOND, self._allowance + (now - self._since) * PER_SECOND)
-        self._since = now
-        admitted = max(0, min(count, int(self._allowance), MAX_HELD - len(self._held)))
-        self._allowance -= admitted
-        self._next = now + (1.0 - self._allowance) / PER_SECOND
+        now, room, admitted = self._clock(), min(count, MAX_HELD - len(self._held)), 0
+        while admitted < room and self._pace.admit(now):
+            admitted += 1
         self._skipped += count - admitted
         self._news.set()
         return admitted
