@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,10 @@ if TYPE_CHECKING:
 
 MAX_SECRET_LENGTH = 4096
 """Characters of a secret. Tokens run to about 2,000; what is longer is another file."""
+
+
+MAX_CREDENTIALS_OCTETS = 64 * 1024
+"""Octets of a file of credentials. A JWT takes one or two KiB; it may list many permissions."""
 
 
 class SecretFileError(FileError):
@@ -43,6 +48,41 @@ def read_secret(path: Path) -> str:
     if flaw := secret_flaw(secret):
         raise SecretFileError(path, flaw)
     return secret
+
+
+def read_credentials(path: Path) -> tuple[str, str]:
+    """Read the credentials of a NATS user (docs.nats.io, "Credentials").
+
+    Args:
+        path: A regular file as nsc writes it, with line ends of either kind.
+
+    Returns:
+        The JWT and the seed of its key; neither is decoded.
+
+    Raises:
+        SecretFileError: The file is missing, unreadable, no regular file, longer than
+            `MAX_CREDENTIALS_OCTETS`, or does not hold both.
+    """
+    try:
+        content = read_beginning(path, MAX_CREDENTIALS_OCTETS + 1)
+        text = content.decode("ascii")
+    except FileError as error:
+        raise SecretFileError(path, error.reason) from error
+    except UnicodeDecodeError:
+        # Not chained: the exception carries the content.
+        raise SecretFileError(path, "is not ASCII") from None
+    if len(content) > MAX_CREDENTIALS_OCTETS:
+        raise SecretFileError(path, f"is longer than {MAX_CREDENTIALS_OCTETS} octets")
+    jwt, seed = _behind("BEGIN NATS USER JWT", text), _behind("BEGIN USER NKEY SEED", text)
+    if not jwt or not seed:
+        raise SecretFileError(path, "holds no JWT with the seed of its key")
+    return jwt, seed
+
+
+def _behind(mark: str, content: str) -> str:
+    """Return the line behind the one that holds a mark."""
+    found = re.search(rf"^-+{mark}-+[ \t\r]*\n([\w.=-]+)[ \t\r]*$", content, re.MULTILINE)
+    return found[1] if found else ""
 
 
 def secret_flaw(secret: str) -> str | None:

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from collector.settings.secret_files import (
+    MAX_CREDENTIALS_OCTETS,
     MAX_SECRET_LENGTH,
     SecretFileError,
+    read_credentials,
     read_secret,
     secret_flaw,
 )
@@ -95,3 +97,41 @@ def test_a_secret_read_again_is_the_new_one(tmp_path):
 def test_a_usable_secret_has_no_flaw():
     """Any printable text will do."""
     assert secret_flaw("pässwörd with blanks 🔑") is None
+
+
+CREDENTIALS = """\
+-----BEGIN NATS USER JWT-----
+e30.e30-_.e30
+------END NATS USER JWT------
+
+-----BEGIN USER NKEY SEED-----
+SUAAAA
+------END USER NKEY SEED------
+"""
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_credentials_are_a_jwt_and_a_seed(tmp_path, line_end):
+    """As nsc writes them; neither is looked into."""
+    file = tmp_path / "credentials"
+    file.write_bytes(CREDENTIALS.replace("\n", line_end).encode())
+    assert read_credentials(file) == ("e30.e30-_.e30", "SUAAAA")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "holds no JWT with the seed of its key"),
+        (CREDENTIALS.replace("SUAAAA", ""), "holds no JWT with the seed of its key"),
+        (CREDENTIALS.partition("-----BEGIN USER")[0], "holds no JWT with the seed of its key"),
+        (CREDENTIALS + "\xe9", "is not ASCII"),
+        ("x" * (MAX_CREDENTIALS_OCTETS + 1), f"is longer than {MAX_CREDENTIALS_OCTETS} octets"),
+    ],
+)
+def test_a_file_without_both_holds_no_credentials(tmp_path, content, reason):
+    """What it holds is not told."""
+    file = tmp_path / "credentials"
+    file.write_text(content)
+    with pytest.raises(SecretFileError) as caught:
+        read_credentials(file)
+    assert caught.value.reason == reason

@@ -1,0 +1,337 @@
+"""Messages that are brought here, with a real server: asked for, sent back, and lost on the way."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import orjson
+import pytest
+import structlog
+
+from collector.stream import cluster, pulling, wire
+from tests.unit.stream.conftest import WINDOW, Member, number_of, until
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch):
+    """Nobody waits for long."""
+    monkeypatch.setattr(pulling, "HEARTBEAT_SECONDS", 0.1)
+    monkeypatch.setattr(pulling, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(pulling, "EXPIRY_SECONDS", 0.5)
+    monkeypatch.setattr(pulling, "FIRST_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr(cluster, "CONSUMERS_SECONDS", 0.1)
+    monkeypatch.setattr(cluster, "SURVEY_SECONDS", 0.1)
+
+
+async def waiting(nats, name="a"):
+    """Return how many requests for messages of a sink the server has."""
+    async with nats.client() as somebody:
+        answer = await somebody.request(f"$JS.API.CONSUMER.INFO.collector.{name}")
+        return orjson.loads(answer.data).get("num_waiting", 0)
+
+
+@asynccontextmanager
+async def speaking(nats):
+    """Say something to a server as it is."""
+    port = int(nats.urls[0].rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b'CONNECT {"verbose":false,"headers":true}\r\n')
+    yield writer.write
+    writer.close()
+
+
+async def test_as_many_come_as_are_asked_for(member):
+    """A second request while some are due is none."""
+    for number in range(5):
+        await member.send(number)
+    consumer = member.receive()
+    consumer.ask(2, WINDOW)
+    consumer.ask(9, WINDOW)
+    await until(lambda: len(member.deliveries) == 2)
+    consumer.ask(1, WINDOW)
+    await until(lambda: len(member.deliveries) == 3)
+    await asyncio.sleep(0.1)
+    assert member.numbers == [0, 1, 2]
+
+
+async def test_more_may_be_asked_for_as_one_comes(member):
+    """As whoever takes one at a time does."""
+    for number in range(20):
+        await member.send(number)
+
+    def take(delivery):
+        member.deliveries.append(delivery)
+        consumer.ask(1, WINDOW)
+
+    consumer = member.consumer("a", is_ordered=False, on_delivery=take)
+    consumer.ask(1, WINDOW)
+    await until(lambda: member.numbers == list(range(20)))
+
+
+async def test_a_request_outlives_its_time_and_what_comes_later_is_brought(member):
+    """The servers forget requests; this end repeats them."""
+    member.receive().ask(1, WINDOW)
+    await asyncio.sleep(0.7)
+    await member.send(1)
+    await until(lambda: member.numbers == [1])
+
+
+async def test_what_is_withdrawn_does_not_come(nats, member):
+    """The server has no request left, and what comes all the same goes back at once."""
+    async with Member(nats) as other:
+        consumer = member.receive()
+        consumer.ask(100, WINDOW)
+        async with asyncio.timeout(10):
+            while not await waiting(nats):
+                await asyncio.sleep(0.01)
+        sends = [asyncio.create_task(other.send(number)) for number in range(50)]
+        await until(lambda: member.deliveries)
+        consumer.withdraw()
+        seen = len(member.deliveries)
+        other.receive().ask(100, WINDOW)
+        await asyncio.gather(*sends)
+        await until(lambda: len(set(member.numbers + other.numbers)) == 50)
+        assert len(member.deliveries) == seen
+        consumer.ask(100, WINDOW)
+        await other.send(50)
+
+
+async def test_two_members_share_what_there_is(nats, member):
+    """Each message goes to one of them."""
+    async with Member(nats) as other:
+        member.receive().ask(5, WINDOW)
+        other.receive().ask(5, WINDOW)
+        for number in range(10):
+            await member.send(number)
+        await until(lambda: len(member.deliveries) + len(other.deliveries) == 10)
+        assert sorted(member.numbers + other.numbers) == list(range(10))
+
+
+async def test_a_sink_in_order_has_one_message_out_over_all_members(nats, member):
+    """The next comes when that is dealt with, and one that goes back comes first again."""
+    async with Member(nats) as other:
+        for number in range(3):
+            await member.send(number)
+        member.receive(is_ordered=True).ask(3, WINDOW)
+        await until(lambda: member.numbers == [0])
+        other.receive(is_ordered=True).ask(3, WINDOW)
+        member.drop_consumer("a")
+        member.deliveries[0].nak(0.1)
+        await until(lambda: other.numbers == [0])
+        for count in (1, 2, 3):
+            await until(lambda count=count: len(other.deliveries) == count)
+            other.deliveries[-1].ack()
+        assert other.numbers == [0, 1, 2]
+
+
+async def test_what_nobody_is_heard_of_for_ack_wait_goes_to_another(nats, member):
+    """Not what is shown to be dealt with."""
+    async with Member(nats) as other:
+        for number in (1, 2):
+            await member.send(number)
+        member.receive().ask(2, WINDOW)
+        await until(lambda: len(member.deliveries) == 2)
+        member.drop_consumer("a")
+        other.receive().ask(2, WINDOW)
+        dealt_with, forgotten = member.deliveries
+        while not other.deliveries:
+            dealt_with.in_progress()
+            await asyncio.sleep(0.1)
+        assert other.numbers == [number_of(forgotten)]
+        await until(lambda: member.holdings.redelivered == {"a": 1})
+
+
+async def test_a_consumer_that_is_deleted_is_made_again(nats, member):
+    """What waits is still there."""
+    consumer = member.receive()
+    consumer.ask(2, WINDOW)
+    await member.send(1)
+    await until(lambda: member.numbers == [1])
+    member.deliveries[0].ack()
+    async with nats.client() as somebody:
+        await somebody.jetstream().delete_consumer("collector", "a")
+    await member.send(2)
+    await until(lambda: member.numbers == [1, 2])
+
+
+async def test_a_consumer_that_is_gone_without_a_word_is_made_again(nats, member):
+    """As where it was deleted while nothing was asked for: the server does not answer then."""
+    consumer = member.receive()
+    consumer.ask(1, WINDOW)
+    await member.send(1)
+    await until(lambda: member.numbers == [1])
+    member.deliveries[0].ack()
+    await until(lambda: member.holdings.messages == 0)
+    async with nats.client() as somebody:
+        await somebody.jetstream().delete_consumer("collector", "a")
+    await member.send(2)
+    consumer.ask(1, WINDOW)
+    await until(lambda: member.numbers == [1, 2])
+
+
+async def test_a_consumer_that_is_changed_is_changed_back(nats, member):
+    """By somebody, or by a restart of all servers of release 2.9, which forgets changes."""
+    member.receive(is_ordered=True).ask(1, WINDOW)
+    async with asyncio.timeout(10):
+        while not await waiting(nats):
+            await asyncio.sleep(0.01)
+    async with nats.client() as somebody:
+        stream = somebody.jetstream()
+        config = (await stream.consumer_info("collector", "a")).config
+        with structlog.testing.capture_logs() as lines:
+            await stream.add_consumer("collector", config.evolve(max_ack_pending=77))
+            async with asyncio.timeout(10):
+                while (await stream.consumer_info("collector", "a")).config.max_ack_pending != 1:
+                    await asyncio.sleep(0.02)
+    assert [line["settings"] for line in lines] == [["max_ack_pending"]]
+    await member.send(1)
+    await until(lambda: member.numbers == [1])
+
+
+async def test_who_wants_order_has_it_while_others_want_more(nats, member, monkeypatch):
+    """Whoever came last; and once nobody wants it any more, the others have what they want."""
+    async with Member(nats) as other:
+        for number in range(3):
+            await member.send(number)
+        member.receive(is_ordered=True).ask(1, WINDOW)
+        await until(lambda: member.numbers == [0])
+        other.receive(is_ordered=False).ask(3, WINDOW)
+        async with asyncio.timeout(10):
+            while not await waiting(nats):
+                await asyncio.sleep(0.01)
+        puller = other._pullers["a"]
+        await until(lambda: puller._concession._since is not None)
+        assert other.numbers == []
+        member.drop_consumer("a")
+        member.deliveries[0].ack()
+        monkeypatch.setattr(puller._concession, "_patience", 0.0)
+        await until(lambda: {1, 2} <= set(other.numbers))
+
+
+async def test_who_wants_order_makes_it_where_others_had_more(nats, member):
+    """As in the course of a change of settings from more to one."""
+    async with Member(nats) as other:
+        other.receive(is_ordered=False).ask(1, WINDOW)
+        await member.send(0)
+        await until(lambda: other.numbers == [0])
+        for number in (1, 2):
+            await member.send(number)
+        member.receive(is_ordered=True).ask(1, WINDOW)
+        async with asyncio.timeout(10):
+            while not await waiting(nats):
+                await asyncio.sleep(0.01)
+        await until(lambda: other._pullers["a"]._concession._since is not None)
+        assert member.numbers == []
+        other.deliveries[0].ack()
+        await until(lambda: member.numbers == [1])
+
+
+async def test_no_more_octets_come_than_are_asked_for(member):
+    """However many messages; more come when more is asked for."""
+    for number in range(9):
+        await member.send(number, octets=1000)
+    consumer = member.receive()
+    consumer.ask(9, 4000)
+    await until(lambda: len(member.deliveries) == 3)
+    puller = member._pullers["a"]
+    await until(lambda: puller._due == 0)
+    assert member.numbers == [0, 1, 2]
+    consumer.ask(9, 3000)
+    await until(lambda: len(member.deliveries) == 5)
+    consumer.ask(9, 1 << 20)  # while some are asked for, perhaps
+    await until(lambda: member.numbers == list(range(9)))
+
+
+async def test_a_message_that_is_longer_than_what_is_asked_for_comes_alone(member):
+    """Or nothing would come any more."""
+    for number in range(3):
+        await member.send(number, octets=1000)
+    member.receive().ask(3, 500)
+    await until(lambda: member.numbers == [0])
+    await until(lambda: member._pullers["a"]._due == 0)
+    assert member.numbers == [0]
+
+
+async def test_more_may_be_asked_for_by_octets_as_one_comes(member):
+    """As whoever has a window does, which is full for a while again and again."""
+    for number in range(30):
+        await member.send(number, octets=1000)
+
+    def take(delivery):
+        member.deliveries.append(delivery)
+        consumer.ask(9, 4000)
+
+    consumer = member.consumer("a", is_ordered=False, on_delivery=take)
+    consumer.ask(9, 4000)
+    await until(lambda: member.numbers == list(range(30)))
+
+
+HOSTILE = {
+    "headers": (b"collector.a.1", b"NATS/1.0 999\r\n\xff\xfe: \xff\r\n\r\n"),
+    "hardly any headers": (b"collector.a.1", b"ab"),
+    "a subject that is not UTF-8": (b"collector.a.\xff", b"NATS/1.0\r\n\r\n"),
+    "a subject with a vertical tab": (b"collector.a.\x0b1", b"NATS/1.0\r\n\r\n"),
+    "a subject with a form feed": (b"collector.a.1\x0c", b"NATS/1.0\r\n\r\n"),
+}
+
+
+async def test_what_nobody_can_read_costs_no_connection(nats, member):
+    """It is brought as what can be read of it; whoever may publish decides what it has."""
+    async with speaking(nats) as send:
+        for subject, headers in HOSTILE.values():
+            send(b"HPUB %b %d %d\r\n%b\r\n" % (subject, len(headers), len(headers), headers))
+        member.receive().ask(9, WINDOW)
+        await until(lambda: len(member.deliveries) == len(HOSTILE))
+    await member.send(7)
+    await until(lambda: len(member.deliveries) == len(HOSTILE) + 1)
+    assert member.changes == [True]
+    for delivery in member.deliveries[:-1]:
+        with pytest.raises(ValueError, match=r"events|subject|header"):
+            wire.read_batch("collector", delivery.stored)
+
+
+async def test_a_mistake_in_it_is_told(member, monkeypatch):
+    """Nothing would come any more, and nobody would know why."""
+    failures = []
+    member.on_failure = lambda: failures.append(1)
+
+    async def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(pulling.topology, "create_consumer", fail)
+    with structlog.testing.capture_logs() as lines:
+        member.receive().ask(1, WINDOW)
+        await until(lambda: failures)
+    assert [line["event"] for line in lines] == [
+        "a part of the stream has failed, please report it"
+    ]
+
+
+async def test_a_consumer_that_servers_refuse_is_told_and_tried_again(nats, member):
+    """As one that somebody made with another policy: it is theirs to delete."""
+    async with nats.client() as somebody:
+        stream = somebody.jetstream()
+        await stream.add_consumer(
+            "collector", durable_name="other", filter_subject="collector.a.*", ack_policy="explicit"
+        )
+        await member.send(1)
+        with structlog.testing.capture_logs() as lines:
+            member.receive().ask(1, WINDOW)
+            await until(lambda: lines)
+        assert lines[0]["event"] == "the servers refuse a consumer"
+        assert lines[0]["log_level"] == "error"
+        await stream.delete_consumer("collector", "other")
+    await until(lambda: member.numbers == [1])
+
+
+async def test_a_message_of_somebody_else_is_brought_as_it_is(nats, member):
+    """Even if its headers look like a sign of the server's."""
+    member.receive().ask(2, WINDOW)
+    async with nats.client() as somebody:
+        await somebody.publish("collector.a.1", b"", headers={"Status": "503"})
+        await somebody.publish("collector.a.x", b"body")
+    await until(lambda: len(member.deliveries) == 2)
+    first, second = (delivery.stored for delivery in member.deliveries)
+    assert (first.subject, first.headers["Status"]) == ("collector.a.1", "503")
+    assert (second.headers, second.body) == ({}, b"body")
+    with pytest.raises(ValueError, match="events"):
+        wire.read_batch("collector", second)
