@@ -17,6 +17,7 @@ from collector.logs import audit
 from collector.sinks.letters import letters_of
 from collector.spool import Spool
 from collector.spool.letters import Choice
+from collector.stream import AwayError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -36,6 +37,10 @@ BATCHES_AT_ONCE: Final = 20
 # For what takes milliseconds, unless the disk is full or broken.
 PATIENCE_SECONDS: Final = 5.0
 
+# For the next batch of a sink that is gone. Others may have taken it from a stream before it is
+# known that nothing waits there any more.
+TAKE_SECONDS: Final = 1.0
+
 # Replaying leaves the rest of the spool, and of a sink's share, to what arrives.
 ROOM_SHARE: Final = 1 / 2
 
@@ -50,10 +55,16 @@ class RefusedError(Exception):
 
 
 class LetterSpool(Spool, Protocol):
-    """What a spool with a file offers besides."""
+    """What a spool with a file offers besides; dead letters may be in a stream, too."""
 
     async def choose_letters(self, choice: Choice, after: int, limit: int) -> list[Letter]:
-        """Return dead letters in order of their numbers, those behind `after`."""
+        """Return dead letters in order of their numbers, those behind `after`.
+
+        Those that are not released before anything else is awaited may be elsewhere then.
+
+        Raises:
+            AwayError: others are in a stream, which is away.
+        """
 
     def release(self, letters: Sequence[Letter]) -> None:
         """Let go of dead letters whose copies are on their way again.
@@ -62,7 +73,11 @@ class LetterSpool(Spool, Protocol):
         """
 
     async def purge(self, choice: Choice) -> Counter[str]:
-        """Delete some of the dead letters; return how many, by reason: none when all are gone."""
+        """Delete some of the dead letters; return how many, by reason: none when all are gone.
+
+        Raises:
+            AwayError: others are in a stream, which is away.
+        """
 
     def has_room(self, sinks: Collection[str], part: float) -> bool:
         """Say whether no more than a part of the bounds is taken, those of some sinks included."""
@@ -100,6 +115,7 @@ class Office:
         self._spool = spool
         self._shares = shares
         self._begun: set[int] = set()
+        self._burying: set[str] = set()  # sinks that something was taken for, or is to be
 
     async def carry_out(self, requests: Iterable[Request]) -> None:
         """Carry out a piece of each request; to be called again for those it does not answer.
@@ -152,12 +168,16 @@ class Office:
     ) -> tuple[State, dict[str, Any]]:
         """Replay some chunks of what is chosen.
 
-        A letter that is refused again has a new number, behind `choice.last`: it is not met twice.
+        A letter that is refused again has a new number, behind `choice.last`, and was set aside
+        after `choice.until`: it is not met twice.
         """
         replayed, kept = answer.get("replayed", 0), answer.get("kept", 0)
         after, waits = answer.get("after", 0), False
         for _ in range(CHUNKS_AT_ONCE):
-            letters = await self._spool.choose_letters(choice, after, CHUNK)
+            try:
+                letters = await self._spool.choose_letters(choice, after, CHUNK)
+            except AwayError:
+                return "running", {"replayed": replayed, "kept": kept, "after": after, "away": True}
             if not letters:
                 return "done", {"replayed": replayed, "kept": kept}
             sinks = {letter.sink for letter in letters}  # each for one sink, or for any
@@ -200,7 +220,10 @@ class Office:
         """Delete a part of what is chosen."""
         purged = Counter(answer.get("purged", {}))
         for _ in range(DELETIONS_AT_ONCE):
-            deleted = await self._spool.purge(choice)
+            try:
+                deleted = await self._spool.purge(choice)
+            except AwayError:
+                return "running", {"purged": dict(purged), "away": True}
             if not deleted:
                 return "done", {"purged": dict(purged)}
             purged += deleted
@@ -215,9 +238,11 @@ class Office:
         buried = answer.get("buried", 0)
         for _ in range(BATCHES_AT_ONCE):
             if sink not in self._spool.gone():
+                self._leave(sink)
                 return "done", {"buried": buried}
+            self._burying.add(sink)
             try:
-                async with asyncio.timeout(PATIENCE_SECONDS):
+                async with asyncio.timeout(TAKE_SECONDS):
                     batch = await self._spool.take(sink)
             except TimeoutError:
                 break
@@ -225,12 +250,19 @@ class Office:
                 letters = buried_letters(batch)
             except BaseException:
                 self._spool.postpone(batch)
+                self._leave(sink)
                 raise
             self._spool.bury(batch, letters)
             buried += len(letters)
             if not await self._is_durable():
                 break
         return "running", {"buried": buried}
+
+    def _leave(self, sink: str) -> None:
+        """Leave what may have come from a stream since to daemons that deliver to the sink."""
+        if sink in self._burying:
+            self._burying.remove(sink)
+            self._spool.give_back(sink)
 
     async def _is_durable(self) -> bool:
         """Wait until what was done so far is written; say whether it was, within some seconds."""

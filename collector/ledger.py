@@ -3,7 +3,14 @@
 The unit is a copy, one message for one sink. In one process, at any moment between two callbacks
 of the event loop:
 
-    received + copies = rejected + in_memory + spooled + delivered + dead_lettered + dropped
+    received + copies + taken_over
+        = rejected + in_memory + spooled + delivered + dead_lettered + dropped + handed_over
+
+Where several daemons share a stream, what is in it is in nobody's account: who puts a copy into it
+has handed it over, who is done with one has taken it over. Added up over all members, what was
+handed over less what was taken over is what the streams hold less what came twice: what two members
+delivered, both have taken over. A member that is killed forgets what it counted since its accounts
+were written last, a second before at most.
 
 The accounts are kept by the rooms that move copies, each by its own increments; none is computed
 from the others, so that `Ledger.imbalance` can find a mistake.
@@ -32,6 +39,8 @@ class Ledger:
         delivered: copies a sink has accepted.
         dead_lettered: copies kept aside, by reason.
         dropped: copies accepted and then given up, by reason.
+        handed_over: copies put into a stream, for whichever member takes them.
+        taken_over: copies taken from a stream, whichever member put them there.
     """
 
     received: int = 0
@@ -42,9 +51,11 @@ class Ledger:
     delivered: int = 0
     dead_lettered: Counter[str] = field(default_factory=Counter)
     dropped: Counter[str] = field(default_factory=Counter)
+    handed_over: int = 0
+    taken_over: int = 0
 
     def imbalance(self) -> int:
-        """Return received + copies less all other accounts: 0, or there is a mistake."""
+        """Return what came in less all accounts of where it is: 0, or there is a mistake."""
         accounted = (
             self.rejected.total()
             + self.in_memory
@@ -52,8 +63,9 @@ class Ledger:
             + self.delivered
             + self.dead_lettered.total()
             + self.dropped.total()
+            + self.handed_over
         )
-        return self.received + self.copies - accounted
+        return self.received + self.copies + self.taken_over - accounted
 
     def as_dict(self) -> dict[str, Any]:
         """Return the accounts in the form of `/api/status`."""
@@ -66,6 +78,8 @@ class Ledger:
             "delivered": self.delivered,
             "dead_lettered": dict(self.dead_lettered),
             "dropped": dict(self.dropped),
+            "handed_over": self.handed_over,
+            "taken_over": self.taken_over,
         }
 
     def stored(self, in_memory: int) -> dict[str, Any]:
@@ -82,6 +96,8 @@ class Ledger:
             "rejected": dict(self.rejected),
             "delivered": self.delivered,
             "dropped": dict(self.dropped),
+            "handed_over": self.handed_over,
+            "taken_over": self.taken_over,
             "in_memory": in_memory,
         }
 
@@ -92,3 +108,5 @@ class Ledger:
         self.delivered += accounts.get("delivered", 0)
         self.rejected.update(accounts.get("rejected", {}))
         self.dropped.update(accounts.get("dropped", {}))
+        self.handed_over += accounts.get("handed_over", 0)
+        self.taken_over += accounts.get("taken_over", 0)

@@ -29,6 +29,10 @@ DROPPED = ("max_rate", "shutdown", SPOOL_FULL, EVICTED, EXPIRED, PURGED, QUARANT
 OF_NO_INTAKE = ("incomplete_frame", "unknown_intake")
 OF_INTAKES = ("gave_up", "internal", "max_rate", "parse_error", "refused")
 DEAD_LETTERS = (*OF_NO_INTAKE, *OF_INTAKES, "buried")
+# The same of those that are kept besides where several daemons share a spool.
+SHARED_OF_NO_INTAKE = ("foreign_message",)
+SHARED_OF_INTAKES = ("stream_refused", "too_large_for_stream")
+SHARED_DEAD_LETTERS = (*SHARED_OF_NO_INTAKE, *SHARED_OF_INTAKES)
 # What `degraded` of /readyz names, each entry by its first key.
 PARTS = ("files", "intake", "listeners", "settings", "sink", "spool", "worker")
 
@@ -128,10 +132,12 @@ class Stats:
 
     `dead_lettered` is by intake and reason; `drop_reasons` are those for which copies may be
     dropped; `sightings` says who was seen when, `key_slots` when each intake key was last used;
-    `dropped_before` is what the ledger knew of earlier processes: counters begin at 0 with
-    each. `worker_restarts` is how often a worker was started in the place of one that had died;
-    `last_reload_failed` is whether the settings in force are not those that were read last, and
-    `degraded` is what works only in part, as `/readyz` had it just before it is exported.
+    `dropped_before`, `handed_over_before` and `taken_over_before` are what the ledger knew of
+    earlier processes: counters begin at 0 with each. `worker_restarts` is how often a worker was
+    started in the place of one that had died; `last_reload_failed` is whether the settings in force
+    are not those that were read last, and `degraded` is what works only in part, as `/readyz` had
+    it just before it is exported. `delivers` is whether its sinks are posted to here, and not by
+    other daemons.
     """
 
     ledger: Ledger
@@ -146,24 +152,43 @@ class Stats:
     config_sha256: str = ""
     config_reloads: Counter[str] = field(default_factory=Counter)
     dropped_before: Counter[str] = field(default_factory=Counter)
+    handed_over_before: int = 0
+    taken_over_before: int = 0
     worker_restarts: int = 0
     last_reload_failed: bool = False
     degraded: Sequence[Mapping[str, str]] = ()
+    delivers: bool = True
 
     def mark_start(self) -> None:
         """Count from here on: the ledger is as the last process left it."""
         self.dropped_before = self.ledger.dropped.copy()
+        self.handed_over_before = self.ledger.handed_over
+        self.taken_over_before = self.ledger.taken_over
 
-    def dead_letters_made(self) -> dict[tuple[str, str], int]:
-        """Return how many copies this process has kept as dead letters, by intake and reason."""
-        known = [("", reason) for reason in OF_NO_INTAKE]
-        known += [(intake, reason) for intake in self.intakes for reason in OF_INTAKES]
+    def dead_letters_made(self, *, is_shared: bool) -> dict[tuple[str, str], int]:
+        """Return how many copies this process has kept as dead letters, by intake and reason.
+
+        Args:
+            is_shared: whether others share its spool: that has reasons of its own.
+        """
+        of_no_intake = OF_NO_INTAKE + (SHARED_OF_NO_INTAKE if is_shared else ())
+        of_intakes = OF_INTAKES + (SHARED_OF_INTAKES if is_shared else ())
+        known = [("", reason) for reason in of_no_intake]
+        known += [(intake, reason) for intake in self.intakes for reason in of_intakes]
         return {**dict.fromkeys(known, 0), **self.dead_lettered}
 
     def dropped(self) -> dict[str, int]:
         """Return how many copies this process has dropped, by reason."""
         dropped = complete(self.ledger.dropped, self.drop_reasons)
         return {reason: count - self.dropped_before[reason] for reason, count in dropped.items()}
+
+    def handed_over(self) -> int:
+        """Return how many copies this process has put into a stream."""
+        return self.ledger.handed_over - self.handed_over_before
+
+    def taken_over(self) -> int:
+        """Return how many copies of a stream this process is done with."""
+        return self.ledger.taken_over - self.taken_over_before
 
 
 def complete(counter: Mapping[str, int], known: Iterable[str]) -> dict[str, int]:

@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
 from collector.ledger import Ledger
-from collector.sinks.encoders import DECOMPRESS
+from collector.sinks.encoders import DECOMPRESS, documents_of
+from collector.sinks.formats.ndjson import Ndjson
 from collector.spool import Batch, Letter
+from collector.spool.entries import Entry, pack_entries
 from collector.spool.files import DATABASE
+from collector.spool.memory import MemorySpool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
+
+
+HELD: Final = {
+    "connected": True,
+    "octets": 300,
+    "max_bytes": 4000,
+    "oldest_seconds": 2.5,
+    "events": {"siem": 7},
+    "redelivered": {"siem": 1},
+    "dead_letters": {"events": {"refused": 3}},
+}
+
+
+class SharedSpool(MemorySpool):
+    """Has a stream that others share, as far as it says."""
+
+    stream: Mapping[str, Any] = HELD
+
+    def status(self) -> dict[str, Any]:
+        """Return what a spool with a stream tells of it."""
+        return {**super().status(), "stream": self.stream}
 
 
 def batch_of(*numbers: int, sink: str = "a", padding: int = 0) -> Batch:
@@ -27,6 +51,22 @@ def batch_of(*numbers: int, sink: str = "a", padding: int = 0) -> Batch:
 def numbers_of(batch: Batch) -> list[int]:
     """Return the events of a batch."""
     return [int(line) for line in batch.body.split(b"\n")]
+
+
+def whole_batch_of(
+    *numbers: int, sink: str = "a", received: float = 0.0, padding: int = 0
+) -> Batch:
+    """Return a batch whose events are numbers, and with which everything can be done."""
+    documents = [b'{"message":"%d"}' % number + b" " * padding for number in numbers]
+    entries = [Entry(f"{number:032x}", "edr", "192.0.2.1", received) for number in numbers]
+    body = Ndjson.join(documents)
+    packed = pack_entries(entries)
+    return Batch(sink, "ndjson:event", "none", body, len(numbers), len(body), received, packed)
+
+
+def events_of(batch: Batch) -> list[int]:
+    """Return the numbers that such a batch, or a part of it, holds."""
+    return [int(orjson.loads(document)["message"]) for document in documents_of(batch)]
 
 
 def letter_of(number: int = 1, reason: str = "refused", **changes: Any) -> Letter:
@@ -68,7 +108,13 @@ def stored_lines(directory: Path) -> list[bytes]:
     query = "SELECT codec, body FROM batch ORDER BY sink, place, offset"
     with _reading(directory) as connection:
         found = connection.execute(query).fetchall()
-    return [line for codec, body in found for line in DECOMPRESS[codec](body).splitlines()]
+    return [line for codec, body in found for line in DECOMPRESS[codec](body, 1 << 24).splitlines()]
+
+
+def stored_numbers(directory: Path) -> list[int]:
+    """Return the numbers of all batches in a spool file."""
+    with _reading(directory) as connection:
+        return [number for (number,) in connection.execute("SELECT number FROM batch")]
 
 
 def stored_notes(directory: Path) -> dict[str, bytes]:

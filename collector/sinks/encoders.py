@@ -31,6 +31,9 @@ ZSTD_DISK_LEVEL = -5
 MAX_PLAIN: Final = 4 * 1024 * 1024
 """Octets of bodies that are kept as they were before."""
 
+MAX_WINDOW: Final = 8 * 1024 * 1024
+"""Octets that a Zstandard frame may have its reader look back on: RFC 8878, section 3.1.1.1.2."""
+
 ON_DISK: Final = "zstd"
 """The codec in which batches are kept on disk whose sink wants none."""
 
@@ -40,17 +43,23 @@ def _gzip(body: bytes) -> bytes:
     return compressed
 
 
-def _gunzip(body: bytes) -> bytes:
-    plain: bytes = isal_zlib.decompress(body, GZIP_WBITS)
+def _gunzip(body: bytes, most: int) -> bytes:
+    reader = isal_zlib.decompressobj(GZIP_WBITS)
+    plain: bytes = reader.decompress(body, most + 1)  # it ends what is as long as it may be, too
+    if len(plain) > most:
+        raise ValueError("longer than it may be")
+    if not reader.eof:
+        raise ValueError("no end")
     return plain
 
 
 class _Compressors(threading.local):
-    """Compressors of one thread: each is for one body at a time, and takes long to make."""
+    """What compresses in one thread, and reads it: for one body at a time, and long to make."""
 
     def __init__(self) -> None:
         self.zstd = zstandard.ZstdCompressor(ZSTD_LEVEL)
         self.zstd_disk = zstandard.ZstdCompressor(ZSTD_DISK_LEVEL)
+        self.unzstd = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW)
 
 
 _COMPRESSORS: Final = _Compressors()
@@ -60,7 +69,20 @@ def _zstd(body: bytes) -> bytes:
     return fitted(_COMPRESSORS.zstd.compress(body))
 
 
+def _unzstd(body: bytes, most: int) -> bytes:
+    # It takes as much memory as the frame says at once; all of ours say it.
+    if not 0 <= zstandard.frame_content_size(body) <= most:
+        raise ValueError("longer than it may be, or of unknown length")
+    return _COMPRESSORS.unzstd.decompress(body)
+
+
 def _as_it_is(body: bytes) -> bytes:
+    return body
+
+
+def _as_it_was(body: bytes, most: int) -> bytes:
+    if len(body) > most:
+        raise ValueError("longer than it may be")
     return body
 
 
@@ -69,15 +91,17 @@ COMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
     "gzip": _gzip,
     "zstd": _zstd,
 }
-DECOMPRESS: Mapping[str, Callable[[bytes], bytes]] = {
-    "none": _as_it_is,
+DECOMPRESS: Mapping[str, Callable[[bytes, int], bytes]] = {
+    "none": _as_it_was,
     "gzip": _gunzip,
-    "zstd": zstandard.decompress,
+    "zstd": _unzstd,
 }
+"""Take a body, and how many octets it may have without compression: no more memory is taken."""
 
 DAMAGE: Final[tuple[type[Exception], ...]] = (
     ValueError,
     LookupError,
+    MemoryError,
     cast("type[Exception]", isal_zlib.error),  # its stub has it as an instance
     zstandard.ZstdError,
 )
@@ -155,7 +179,19 @@ def take_plain(batch: Batch) -> bytes:
         One of `DAMAGE`: the body cannot be read.
     """
     plain, batch.plain = batch.plain, None
-    return DECOMPRESS[batch.codec](batch.body) if plain is None else plain
+    return plain_of(batch) if plain is None else plain
+
+
+def plain_of(batch: Batch) -> bytes:
+    """Return the body of a batch without compression: as long as the batch says.
+
+    Raises:
+        One of `DAMAGE`: the body cannot be read.
+    """
+    plain = DECOMPRESS[batch.codec](batch.body, batch.octets)
+    if len(plain) != batch.octets:
+        raise ValueError("shorter than it was")
+    return plain
 
 
 def posted_codec(stored: str, wanted: str) -> str:
@@ -172,7 +208,7 @@ def posted_codec(stored: str, wanted: str) -> str:
 def documents_of(batch: Batch) -> list[bytes]:
     """Return the documents of a batch, whatever its sink wants today."""
     kind, _ = stored(batch.form)
-    return kind.split(DECOMPRESS[batch.codec](batch.body))
+    return kind.split(plain_of(batch))
 
 
 def part(batch: Batch, documents: Sequence[bytes], entries: Iterable[Entry]) -> Batch:

@@ -65,6 +65,10 @@ class Health:
         is_partial = self._code.startswith("2")
         return f"HTTP {self._code}" + (", but events were not taken" if is_partial else "")
 
+    def probe_in(self) -> float:
+        """Return in how many seconds the next probe is due."""
+        return max(0.0, self._retry_at - asyncio.get_running_loop().time())
+
     async def probe_due(self) -> None:
         """Wait until the next probe is due."""
         loop = asyncio.get_running_loop()

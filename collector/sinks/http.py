@@ -22,11 +22,11 @@ from collector.sinks.encoders import DAMAGE, halve, join, posted_codec, select
 from collector.sinks.exchange import Exchange
 from collector.sinks.formats import SealError
 from collector.sinks.health import Health
+from collector.sinks.joining import Limits, gather
 from collector.sinks.letters import letters_of
 from collector.sinks.recoding import RecodingError
 from collector.sinks.retry import Backoff, Outcome
 from collector.sinks.suspects import Suspects
-from collector.spool.entries import first_intake
 
 if TYPE_CHECKING:
     import random
@@ -54,8 +54,8 @@ GAVE_UP: Final = "gave_up"
 UNLIMITED = 1 << 62
 GROWTH_INTERVAL = 16
 
-# Small batches that are joined for one request: some milliseconds of work.
-MAX_JOINED = 200
+# A batch that was held back and is tried again, but not within this time, is taken for gone.
+RETRIED_SECONDS = 60.0
 
 # The longest wait for a failing sink while the daemon stops: a grace period is some seconds.
 HURRIED_SECONDS = 1.0
@@ -148,7 +148,7 @@ class HttpSink:
         self._suspect_timer: asyncio.TimerHandle | None = None
         self._is_another_due = False
         self._idle = 0
-        self._stuck: dict[int, asyncio.TimerHandle] = {}
+        self._stuck: dict[Batch, asyncio.TimerHandle] = {}
         self._obstacle = ""
         self._workers: set[asyncio.Task[None]] = set()
         self._posting: set[asyncio.Task[None] | None] = set()
@@ -210,10 +210,12 @@ class HttpSink:
         if headers != self._exchange.headers:
             self._exchange.headers = headers
             self.health.try_now()
+            self._spool.resume(self.name)
 
     def hurry(self) -> None:
         """Make the most of the time before a stop: wait less for a sink that fails."""
         self.health.hurry(HURRIED_SECONDS)
+        self._spool.resume(self.name)
         self._suspect_backoff.maximum = min(self._suspect_backoff.maximum, HURRIED_SECONDS)
         self._try_suspects_if_idle()
 
@@ -243,39 +245,17 @@ class HttpSink:
         Where few events come, batches are closed by time. A sink that takes seconds for each, or
         was away for long, would never catch up with as many requests.
         """
-        together = [batch]
-        while len(together) < MAX_JOINED:
-            another = self._spool.take_if(self.name, partial(self._can_join, together))
-            if another is None:
-                break
-            together.append(another)
+        batch_limits = self._settings.batch
+        limits = Limits(batch_limits.max_events, min(batch_limits.max_bytes, self._size_limit))
+        together = gather(batch, partial(self._spool.take_if, self.name), limits)
         if len(together) == 1:
             return together
         try:
             whole = join(together)
         except DAMAGE:  # each by itself shows which it is
             return together
-        for joined in together[1:]:  # first, so that no bound is exceeded for the moment between
-            self._spool.replace(joined, ())
-        self._spool.replace(batch, (whole,))
+        self._spool.replace(together, (whole,))
         return [whole]
-
-    def _can_join(self, together: Sequence[Batch], another: Batch) -> bool:
-        """Say whether a batch can be posted with others, and stands behind them."""
-        first, last, limits = together[0], together[-1], self._settings.batch
-        octets = sum(batch.octets for batch in (*together, another))
-        return (
-            (first.form, first.codec) == (another.form, another.codec)
-            and first.refused_at is None
-            and another.refused_at is None
-            and last.standing < another.standing
-            and sum(batch.events for batch in (*together, another)) <= limits.max_events
-            and octets <= min(limits.max_bytes, self._size_limit)
-            and (
-                not self._form.per_intake
-                or first_intake(first.entries) == first_intake(another.entries)
-            )
-        )
 
     def _in_form(self, batch: Batch) -> list[Batch]:
         """Return a batch in the form in which the sink wants it now; nothing if it must wait."""
@@ -300,9 +280,15 @@ class HttpSink:
                     return await self._probe(batch)
 
     async def _probe(self, batch: Batch) -> Sequence[Batch]:
-        """Post a batch once the next probe is due; one that is too old is given up instead."""
+        """Post a batch once the next probe is due.
+
+        One that is too old is given up instead; one that others may take meanwhile is left to them.
+        """
         if self.health.failing and self._is_too_old(batch):
             self._give_up(batch, self.health.problem)
+            return ()
+        wait = self.health.probe_in()
+        if wait > 0 and batch.refused_at is None and self._spool.relinquish(batch, wait):
             return ()
         await self.health.probe_due()
         self._exchange.refresh_headers()
@@ -499,7 +485,7 @@ class HttpSink:
         self._stats.delivered += events
         self._stats.last_success = now
         self._stats.ingest_to_delivery.observe(max(0.0, now - batch.received), events)
-        self._stuck.pop(batch.number, None)
+        self._free(batch)
         self._spool.finish(batch, rest)
 
     def _parts(self, batch: Batch, make: Callable[[Batch], Sequence[Batch]]) -> list[Batch]:
@@ -507,8 +493,8 @@ class HttpSink:
         parts = self._made(batch, make)
         if parts is None:
             return []
-        self._stuck.pop(batch.number, None)
-        self._spool.replace(batch, parts)
+        self._free(batch)
+        self._spool.replace((batch,), parts)
         return list(parts)
 
     def _is_too_old(self, batch: Batch) -> bool:
@@ -534,7 +520,7 @@ class HttpSink:
         letters = self._made(batch, lambda it: letters_of(it, reason, problem))
         if letters is not None:
             self._dead_lettered.update((letter.intake, reason) for letter in letters)
-            self._stuck.pop(batch.number, None)
+            self._free(batch)
             self._spool.bury(batch, letters)
 
     # Batches that cannot be sent as they are.
@@ -561,7 +547,20 @@ class HttpSink:
         )
         loop = asyncio.get_running_loop()
         delay = self._settings.retry.max
-        self._stuck[batch.number] = loop.call_later(delay, self._spool.postpone, batch)
+        self._free(batch)
+        self._stuck[batch] = loop.call_later(delay, self._try_again, batch)
+
+    def _try_again(self, batch: Batch) -> None:
+        """Have a batch that was held back come again, unless the spool leaves it to others."""
+        loop = asyncio.get_running_loop()
+        self._stuck[batch] = loop.call_later(RETRIED_SECONDS, self._free, batch)
+        self._spool.postpone(batch)
+
+    def _free(self, batch: Batch) -> None:
+        """Note that a batch is not held back, or not any more."""
+        timer = self._stuck.pop(batch, None)
+        if timer is not None:
+            timer.cancel()
 
 
 def _isolate(culprit: int, batch: Batch) -> list[Batch]:

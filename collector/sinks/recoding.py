@@ -17,7 +17,7 @@ from collector.config import IntakeSettings
 from collector.events.envelope import Arrival, Receipt
 from collector.parsers import Event
 from collector.parsers.convert import utc_text
-from collector.sinks.encoders import COMPRESS, DAMAGE, DECOMPRESS, documents_of, encode
+from collector.sinks.encoders import COMPRESS, DAMAGE, documents_of, encode, plain_of
 from collector.sinks.formats import stored
 from collector.spool.entries import Entry, pack_entries, unpack
 
@@ -79,7 +79,7 @@ def recode(
 
 def _recompressed(batch: Batch, codec: str) -> Batch:
     try:
-        body = DECOMPRESS[batch.codec](batch.body)
+        body = plain_of(batch)
     except DAMAGE as error:
         raise unreadable(batch) from error
     compressed = COMPRESS[codec](body)

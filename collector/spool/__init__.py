@@ -156,11 +156,15 @@ class Share(NamedTuple):
         max_bytes: octets; None for as much as the spool has.
         when_full: also where the spool as a whole is full.
         largest_batch: octets of the largest batch that comes in.
+        is_ordered: whether the sink is to get its events in order, one request at a time.
+        max_events: events of the largest batch that comes in; 0 where small ones are not joined.
     """
 
     max_bytes: int | None
     when_full: WhenFull
     largest_batch: int = 0
+    is_ordered: bool = False
+    max_events: int = 0
 
 
 class Spool(Protocol):
@@ -223,15 +227,29 @@ class Spool(Protocol):
     def finish(self, batch: Batch, rest: Sequence[Batch] = ()) -> None:
         """Let go of a batch that its sink has accepted, but for `rest`, which counts as taken."""
 
-    def replace(self, batch: Batch, parts: Sequence[Batch]) -> None:
-        """Put parts in the place of a batch; they count as taken.
+    def replace(self, batches: Sequence[Batch], parts: Sequence[Batch]) -> None:
+        """Put parts in the place of batches; they count as taken.
 
-        They hold the same events; of batches that are joined, one gets a part that holds the events
-        of all, the others none.
+        They hold the same events: those of one batch that is taken apart, or of several that are
+        joined. The place is that of the first.
         """
 
     def postpone(self, batch: Batch) -> None:
         """Put a batch that was taken back, behind others."""
+
+    def relinquish(self, batch: Batch, seconds: float) -> bool:
+        """Leave a batch to others while its sink does not take it here.
+
+        Args:
+            batch: one that was taken.
+            seconds: for how long the sink is left alone here.
+
+        Returns:
+            Whether it was left, and is taken no longer; not if there are no others.
+        """
+
+    def resume(self, sink: str) -> None:
+        """Have batches come for a sink that was left alone: what was in the way may be gone."""
 
     def give_back(self, sink: str) -> None:
         """Put all batches of `sink` that were taken and are not done with back in their places.
@@ -266,6 +284,9 @@ class Spool(Protocol):
 
     def status(self) -> dict[str, Any]:
         """Return what `/api/status` has of it."""
+
+    def wind_down(self) -> None:
+        """Take nothing more over from others: a stop has begun."""
 
     async def emptied(self) -> None:
         """Wait until every batch is finished or buried."""

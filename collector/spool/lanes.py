@@ -55,6 +55,14 @@ class Ready(asyncio.Queue[Batch]):
             self.put_nowait(batch)
 
 
+def place_parts(whole: Batch, parts: Iterable[Batch]) -> None:
+    """Give parts of a batch its place in the order of arrival, one behind the other."""
+    offset = whole.offset
+    for part in parts:
+        part.place, part.offset = whole.place, offset
+        offset += part.events
+
+
 @dataclass(slots=True)
 class Lane:
     """What waits for one sink.
@@ -246,22 +254,21 @@ class Lanes:
 
     def remove(self, batch: Batch) -> Lane:
         """Count a batch out; call `reopen` after it where there is room now."""
-        return self.exchange(batch, ())
+        return self.exchange((batch,), ())
 
-    def exchange(self, batch: Batch, parts: Sequence[Batch]) -> Lane:
-        """Count a batch out and parts of it in, in its place in the order of arrival.
+    def exchange(self, batches: Sequence[Batch], parts: Sequence[Batch]) -> Lane:
+        """Count batches of a sink out and parts of them in, in the place of the first.
 
         That is done at once: no gate closes for the moment between.
         """
-        lane, offset = self._lanes[batch.sink], batch.offset
-        for part in parts:
-            part.place, part.offset = batch.place, offset
-            offset += part.events
+        first = batches[0]
+        lane = self._lanes[first.sink]
+        place_parts(first, parts)
         self.count(
             lane,
-            len(parts) - 1,
-            sum(part.events for part in parts) - batch.events,
-            sum(map(self._size_of, parts)) - self._size_of(batch),
+            len(parts) - len(batches),
+            sum(part.events for part in parts) - sum(batch.events for batch in batches),
+            sum(map(self._size_of, parts)) - sum(map(self._size_of, batches)),
         )
         self._close_where_full(lane)
         return lane

@@ -69,6 +69,8 @@ _CHOSEN: Final = """
     AND (:numbers IS NULL OR number IN (SELECT value FROM json_each(:numbers)))
     AND (:last IS NULL OR number <= :last)
     AND (:first IS NULL OR number >= :first)
+    AND (:until IS NULL OR kept <= :until)
+    AND (:pool IS NULL OR pool = :pool)
 """
 
 
@@ -84,6 +86,10 @@ class Choice:
         numbers: by which the spool knows them.
         last: the highest number; what comes later is not meant.
         first: the lowest number.
+        until: when they were set aside at the latest; what comes later is not meant.
+        pool: of which pool they are (`pool_of`).
+        standing: the highest number that a letter of the stream had when it was asked for: these
+            are meant whatever `until` is, as those who set them aside have clocks of their own.
     """
 
     reason: str | None = None
@@ -93,6 +99,9 @@ class Choice:
     numbers: tuple[int, ...] | None = None
     last: int | None = None
     first: int | None = None
+    until: float | None = None
+    pool: str | None = None
+    standing: int | None = None
 
     @classmethod
     def of(cls, written: Mapping[str, Any]) -> Self:
@@ -111,7 +120,21 @@ class Choice:
     @property
     def is_all(self) -> bool:
         """Whether it leaves nothing out but what comes later."""
-        return not self.as_dict().keys() - {"last"}
+        return not self.as_dict().keys() - {"last", "until", "standing"}
+
+    def admits(self, letter: Letter) -> bool:
+        """Say whether a letter that a spool has kept is among those that are meant."""
+        return (
+            self.reason in {None, letter.reason}
+            and self.intake in {None, letter.intake}
+            and self.sink in {None, letter.sink}
+            and (self.since is None or letter.kept >= self.since)
+            and (self.until is None or letter.kept <= self.until)
+            and (self.numbers is None or letter.number in self.numbers)
+            and (self.last is None or letter.number <= self.last)
+            and (self.first is None or letter.number >= self.first)
+            and self.pool in {None, pool_of(letter.reason)}
+        )
 
 
 ALL: Final = Choice()
@@ -230,6 +253,11 @@ def summary(connection: sqlite3.Connection, choice: Choice = ALL) -> list[Kind]:
         FROM letter INDEXED BY letter_kind WHERE {_CHOSEN} GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
     """  # noqa: S608 - made of constants
     return [Kind(*row) for row in connection.execute(query, _parameters(choice))]
+
+
+def kind_of(letter: Letter) -> Kind:
+    """Return the kind of dead letters that a single one makes."""
+    return Kind(letter.reason, letter.intake, letter.sink, 1, letter.size, letter.kept, letter.kept)
 
 
 def together(summaries: Iterable[Sequence[Kind]]) -> list[Kind]:

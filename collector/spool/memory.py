@@ -107,15 +107,16 @@ class MemorySpool:
     def finish(self, batch: Batch, rest: Sequence[Batch] = ()) -> None:
         """Let go of a batch that its sink has accepted, but for `rest`, which counts as taken."""
         delivered = batch.events - sum(part.events for part in rest)
-        self.replace(batch, rest)
+        self.replace((batch,), rest)
         self._ledger.spooled -= delivered
         self._ledger.delivered += delivered
         self._lanes.reopen()
 
-    def replace(self, batch: Batch, parts: Sequence[Batch]) -> None:
-        """Put parts that hold the same events in the place of a batch; they count as taken."""
-        lane = self._lanes.exchange(batch, parts)
-        del lane.held[batch.number]
+    def replace(self, batches: Sequence[Batch], parts: Sequence[Batch]) -> None:
+        """Put parts that hold the same events in the place of batches; they count as taken."""
+        lane = self._lanes.exchange(batches, parts)
+        for batch in batches:
+            del lane.held[batch.number]
         for part in parts:
             self._hold(part, lane)
 
@@ -123,17 +124,28 @@ class MemorySpool:
         """Put a batch that was taken back, behind others."""
         self._lanes[batch.sink].ready.put_nowait(batch)
 
+    def relinquish(self, batch: Batch, seconds: float) -> bool:
+        """Return False: there are no others."""
+        del batch, seconds
+        return False
+
+    def resume(self, sink: str) -> None:
+        """Do nothing: no sink is left alone."""
+
     def give_back(self, sink: str) -> None:
         """Put all batches of `sink` that were taken and are not done with back in their places."""
         self._lanes[sink].give_back()
 
     def bury(self, batch: Batch, letters: Sequence[Letter]) -> None:
         """Keep the events of a batch as dead letters, one for each, and let go of the batch."""
-        self.replace(batch, ())
+        self.replace((batch,), ())
         self._ledger.spooled -= batch.events
         for letter in letters:
             self._keep(letter)
         self._lanes.reopen()
+
+    def wind_down(self) -> None:
+        """Do nothing: there are no others."""
 
     async def emptied(self) -> None:
         """Wait until every batch is finished or buried."""
@@ -151,7 +163,7 @@ class MemorySpool:
         ledger.dead_lettered.clear()
         for lane in self._lanes:
             for batch in list(lane.held.values()):
-                self.replace(batch, ())
+                self.replace((batch,), ())
         return lost
 
     def note(self, name: str, value: bytes) -> None:

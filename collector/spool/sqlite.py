@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -84,6 +84,7 @@ class _Tail:
         octets_in_memory: what the others take.
         octets_ready: what those of them take that have not been taken.
         is_read: whether some are being read.
+        apart: places behind `after` whose batches are not among these: they were adopted.
         oldest: when the first batch was received that the file held at start; None if none did.
     """
 
@@ -92,7 +93,14 @@ class _Tail:
     octets_in_memory: int = 0
     octets_ready: int = 0
     is_read: bool = False
+    apart: set[int] = field(default_factory=set)
     oldest: float | None = None
+
+    def pass_by(self, place: int) -> None:
+        """Note that what is on disk alone stands behind a place."""
+        self.after = place
+        if self.apart:
+            self.apart = {other for other in self.apart if other > place}
 
 
 class SqliteSpool:
@@ -148,7 +156,7 @@ class SqliteSpool:
         self._lanes = Lanes(self._bound(shares), shares, stored_size, post.board)
         self.gate = self._lanes.gate
         self.gates = self._lanes.gates()
-        self._window = _window(shares)
+        self._window = window_of(shares)
         self._tails = {sink: _Tail() for sink in shares}
         self._reserve = files.Reserve(directory, self._max_log, post.number)
         self._opening = Opening(directory, synchronous, log_octets, bounds, post.number)
@@ -176,7 +184,7 @@ class SqliteSpool:
         """
         self._lanes.reshape(shares, self._bound(shares))
         self.gates = self._lanes.gates()
-        self._window = _window(shares)
+        self._window = window_of(shares)
         for sink in shares:
             self._tails.setdefault(sink, _Tail())
             self._read_ahead(self._lanes[sink])
@@ -299,10 +307,54 @@ class SqliteSpool:
             self._ledger.in_memory -= batch.events
             self._ledger.dropped[SPOOL_FULL] += batch.events
             return
-        self._number += 1
-        batch.number = batch.place = self._number
+        if not batch.number:
+            self.number_batch(batch)
         self._lanes.add(batch)
         self._writer.pending.put(batch)
+        self._wake_writer()
+
+    def admits(self, batch: Batch) -> bool:
+        """Say whether `put` would keep a batch, and not drop it."""
+        return self._lanes.admits(batch)
+
+    def number_batch(self, batch: Batch) -> None:
+        """Give a batch its number and its place in the order of arrival before it is put."""
+        self._number += 1
+        batch.number = batch.place = self._number
+
+    def skip_to(self, number: int) -> None:
+        """Give no lower numbers than this one."""
+        self._number = max(self._number, number)
+
+    @property
+    def last_number(self) -> int:
+        """The last number that was given to a batch, or the one that `skip_to` was told."""
+        return self._number
+
+    def adopt(self, batch: Batch) -> None:
+        """Take over a batch that is durable elsewhere until it is durable here; it is taken.
+
+        It comes in whatever bounds say, and counts as spooled at once. Of its sink there is no
+        batch that has a number and has not been put.
+        """
+        self.number_batch(batch)
+        lane = self._lanes.lane(batch.sink)
+        tail = self._tails.setdefault(batch.sink, _Tail())
+        if lane.batches == len(lane.held):
+            tail.pass_by(batch.place)
+        else:  # others are on disk alone, or will be: it is not to be read with them
+            tail.apart.add(batch.place)
+        self._lanes.add(batch).held[batch.number] = batch
+        tail.octets_in_memory += batch.size
+        self._writer.pending.batches[batch.number] = batch
+        self._ledger.spooled += batch.events
+        self._wake_writer()
+
+    def adopt_letters(self, letters: Sequence[Letter]) -> None:
+        """Keep dead letters made of what is durable elsewhere until they are durable here."""
+        for letter in letters:
+            self._ledger.dead_lettered[letter.reason] += 1
+        self._writer.pending.bury(letters)
         self._wake_writer()
 
     def set_aside(self, letter: Letter) -> None:
@@ -319,6 +371,13 @@ class SqliteSpool:
             writer.writing.callbacks.append(callback)
         else:
             callback()
+
+    async def flushed(self) -> None:
+        """Write all that was asked for so far, and wait until that is done."""
+        done = asyncio.Event()
+        self.when_durable(done.set)
+        self._writer.wake()
+        await done.wait()
 
     async def take(self, sink: str) -> Batch:
         """Wait for the next batch for `sink`; it stays in the spool until finished or buried."""
@@ -343,14 +402,22 @@ class SqliteSpool:
     def finish(self, batch: Batch, rest: Sequence[Batch] = ()) -> None:
         """Let go of a batch that its sink has accepted, but for `rest`, which counts as taken."""
         delivered = batch.events - sum(part.events for part in rest)
-        self.replace(batch, rest)
+        self.replace((batch,), rest)
         self._ledger.spooled -= delivered
         self._ledger.delivered += delivered
         self._lanes.reopen()
 
-    def replace(self, batch: Batch, parts: Sequence[Batch]) -> None:
-        """Put parts that hold the same events in the place of a batch; they count as taken."""
-        lane, tail = self._lanes.exchange(batch, parts), self._tails[batch.sink]
+    def hand_over(self, batch: Batch) -> None:
+        """Let go of a batch that is durable in a stream."""
+        self.replace((batch,), ())
+        self._ledger.spooled -= batch.events
+        self._ledger.handed_over += batch.events
+        self._lanes.reopen()
+
+    def replace(self, batches: Sequence[Batch], parts: Sequence[Batch]) -> None:
+        """Put parts that hold the same events in the place of batches; they count as taken."""
+        lane = self._lanes.exchange(batches, parts)
+        tail = self._tails[lane.sink]
         pending = self._writer.pending
         for part in parts:
             self._number += 1
@@ -358,9 +425,10 @@ class SqliteSpool:
             lane.held[part.number] = part
             tail.octets_in_memory += part.size
             pending.batches[part.number] = part
-        del lane.held[batch.number]
-        tail.octets_in_memory -= batch.size
-        pending.remove(batch.number)
+        for batch in batches:
+            del lane.held[batch.number]
+            tail.octets_in_memory -= batch.size
+            pending.remove(batch.number)
         self._writer.wake_soon()
         self._read_ahead(lane)
 
@@ -368,6 +436,14 @@ class SqliteSpool:
         """Put a batch that was taken back, behind others."""
         self._lanes[batch.sink].ready.put_nowait(batch)
         self._tails[batch.sink].octets_ready += batch.size
+
+    def relinquish(self, batch: Batch, seconds: float) -> bool:
+        """Return False: there are no others."""
+        del batch, seconds
+        return False
+
+    def resume(self, sink: str) -> None:
+        """Do nothing: no sink is left alone."""
 
     def give_back(self, sink: str) -> None:
         """Put all batches of `sink` that were taken and are not done with back in their places.
@@ -381,11 +457,8 @@ class SqliteSpool:
     def bury(self, batch: Batch, letters: Sequence[Letter]) -> None:
         """Keep the events of a batch as dead letters, one for each, and let go of the batch."""
         self._ledger.spooled -= batch.events
-        for letter in letters:
-            self._ledger.dead_lettered[letter.reason] += 1
-        self._writer.pending.bury(letters)
-        self.replace(batch, ())
-        self._wake_writer()
+        self.adopt_letters(letters)
+        self.replace((batch,), ())
         self._lanes.reopen()
 
     def release(self, letters: Sequence[Letter]) -> None:
@@ -547,11 +620,14 @@ class SqliteSpool:
             )
         except sqlite3.Error as error:
             await self._overcome(store, error)
-        for batch in found:
+        fresh = [batch for batch in found if batch.place not in tail.apart]
+        for batch in fresh:
             self._hold(lane, tail, batch)
-        tail.batches -= len(found)
+        if found:
+            tail.pass_by(found[-1].place)
+        tail.batches -= len(fresh)
         tail.is_read = False
-        if not found:
+        if not fresh:
             self._read_ahead(lane)
 
     async def _overcome(self, store: Store, error: sqlite3.Error) -> None:
@@ -569,7 +645,7 @@ class SqliteSpool:
         lane.ready.put_nowait(batch)
         tail.octets_in_memory += batch.size
         tail.octets_ready += batch.size
-        tail.after = batch.place
+        tail.pass_by(batch.place)
 
     # What the command line asks for.
 
@@ -595,6 +671,17 @@ class SqliteSpool:
         """Delete dead letters; return how many, by reason."""
         writer = self._writer
         return await writer.job(lambda: writer.store.purge(choice), self._forget(PURGED))
+
+    async def hand_over_letters(self, numbers: Sequence[int]) -> None:
+        """Let go of dead letters that are durable in a stream (`Store.hand_over_letters`)."""
+        writer, ledger = self._writer, self._ledger
+
+        def account(deleted: Counter[str]) -> None:
+            ledger.dead_lettered.subtract(deleted)
+            ledger.handed_over += len(numbers)
+            ledger.received += len(numbers) - deleted.total()
+
+        await writer.job(lambda: writer.store.hand_over_letters(numbers), account)
 
     async def waiting_requests(self) -> list[Request]:
         """Return what the command line has asked for and nobody has answered."""
@@ -660,6 +747,17 @@ class SqliteSpool:
         """Name the sinks that batches wait for although they are not configured."""
         return self._lanes.gone()
 
+    def sinks(self) -> list[str]:
+        """Name the sinks that are configured, or were, or that something waits for."""
+        return [lane.sink for lane in self._lanes]
+
+    def batches(self, sink: str) -> int:
+        """Return how many batches wait for a sink, those included that are taken."""
+        return self._lanes.lane(sink).batches
+
+    def wind_down(self) -> None:
+        """Do nothing: there are no others."""
+
     async def emptied(self) -> None:
         """Wait until every batch of a configured sink is finished or buried."""
         await self._lanes.emptied()
@@ -706,6 +804,6 @@ class SqliteSpool:
         }
 
 
-def _window(shares: Mapping[str, Share]) -> int:
+def window_of(shares: Mapping[str, Share]) -> int:
     """Return how many octets of what waits for each sink stay in memory, to be next."""
     return max(MIB, WINDOW_OCTETS // max(1, len(shares)))

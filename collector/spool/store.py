@@ -344,6 +344,23 @@ class Store:
         self._bounds.tell(sizes)
         return deleted
 
+    def hand_over_letters(self, numbers: Sequence[int]) -> Counter[str]:
+        """Delete dead letters that are durable in a stream; return how many, by reason.
+
+        One that was given up meanwhile is counted as dropped already, though it is in the stream:
+        so it is received once more.
+        """
+        with self._transaction():
+            deleted = letters.delete_numbers(self._connection, numbers)
+            accounts = self.accounts()
+            missed = len(numbers) - deleted.total()
+            for account, more in (("handed_over", len(numbers)), ("received", missed)):
+                accounts[account] = accounts.get(account, 0) + more
+            self.write_accounts(accounts)
+            sizes = self._sizes()
+        self._bounds.tell(sizes)
+        return deleted
+
     def expire(self, max_age: float) -> Counter[str]:
         """Delete the dead letters that were kept for longer than `max_age` seconds."""
         with self._transaction():

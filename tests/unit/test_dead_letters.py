@@ -1,5 +1,6 @@
 """Carrying out what the command line asks for."""
 
+import asyncio
 import json
 import sqlite3
 from collections import Counter
@@ -14,6 +15,7 @@ from collector.spool import Batch, Letter, Share
 from collector.spool.entries import Entry, pack_entries
 from collector.spool.letters import Choice
 from collector.spool.requests import Request
+from collector.stream import AwayError
 
 
 def letter(number, *, sink="", reason="unknown_intake"):
@@ -26,7 +28,7 @@ def letter(number, *, sink="", reason="unknown_intake"):
 def batch():
     entries = [Entry(f"{number:032x}", "edr", "192.0.2.1", 5.0) for number in (1, 2)]
     body = COMPRESS["gzip"](b'{"message":"a"}\n{"message":"b"}\n')
-    return Batch("gone", "ndjson:event", "gzip", body, 2, 30, 5.0, pack_entries(entries))
+    return Batch("gone", "ndjson:event", "gzip", body, 2, 32, 5.0, pack_entries(entries))
 
 
 class Spool:
@@ -76,6 +78,9 @@ class Spool:
 
     def postpone(self, item):
         self.batches.append(item)
+
+    def give_back(self, sink):
+        self.story.append(("give back", sink))
 
     def bury(self, _batch, letters):
         self.letters += letters
@@ -202,6 +207,29 @@ async def test_a_file_that_cannot_be_used_at_present_fails_no_request(room, monk
         await room.ask("replay")
 
 
+async def test_a_replay_waits_for_a_stream_that_is_away(room, monkeypatch):
+    """What went before is told, and it goes on from there."""
+    room.spool.letters = [letter(number) for number in range(1, CHUNK + 2)]
+    choose_letters = room.spool.choose_letters
+
+    async def away(choice, after, limit):
+        if after:
+            raise AwayError("no answer")
+        return await choose_letters(choice, after, limit)
+
+    monkeypatch.setattr(room.spool, "choose_letters", away)
+    state, answer = await room.ask("replay")
+    assert (state, answer) == (
+        "running",
+        {"replayed": CHUNK, "kept": 0, "after": CHUNK, "away": True},
+    )
+    monkeypatch.setattr(room.spool, "choose_letters", choose_letters)
+    assert await room.ask("replay", state=state, answer=answer) == (
+        "done",
+        {"replayed": CHUNK + 1, "kept": 0},
+    )
+
+
 async def test_letters_are_purged_until_none_is_left(room):
     """Piece by piece; how many they were is told by reason."""
     room.spool.letters = [letter(1), letter(2), letter(3, reason="refused")]
@@ -218,6 +246,25 @@ async def test_a_long_purge_is_gone_on_with(room, monkeypatch):
     assert answer == {"purged": {"unknown_intake": 3}}
 
 
+async def test_a_purge_waits_for_a_stream_that_is_away(room, monkeypatch):
+    room.spool.letters = [letter(number) for number in range(1, 6)]
+    purge, answers = room.spool.purge, iter([True, False])
+
+    async def away(choice):
+        if next(answers):
+            return await purge(choice)
+        raise AwayError("no answer")
+
+    monkeypatch.setattr(room.spool, "purge", away)
+    state, answer = await room.ask("purge")
+    assert (state, answer) == ("running", {"purged": {"unknown_intake": 2}, "away": True})
+    monkeypatch.setattr(room.spool, "purge", purge)
+    assert await room.ask("purge", state=state, answer=answer) == (
+        "done",
+        {"purged": {"unknown_intake": 5}},
+    )
+
+
 async def test_what_waits_for_a_sink_that_is_gone_is_buried(room):
     """Each event becomes a dead letter of that sink, as it was received."""
     room.spool.batches = [batch(), batch()]
@@ -226,6 +273,7 @@ async def test_what_waits_for_a_sink_that_is_gone_is_buried(room):
     assert (first.reason, first.sink, first.intake) == ("buried", "gone", "edr")
     assert (first.raw, first.event) == (b"a", b'{"message":"a"}')
     assert (first.received, first.peer) == (5.0, "192.0.2.1")
+    assert room.spool.story == [("give back", "gone")]
 
 
 async def test_what_waits_for_a_configured_sink_is_not_buried(room):
@@ -235,6 +283,25 @@ async def test_what_waits_for_a_configured_sink_is_not_buried(room):
     assert "'siem' is configured in the running daemon" in answer["problem"]
 
 
+async def test_what_others_have_taken_meanwhile_is_not_waited_for(room, monkeypatch):
+    """Of a stream it is known a moment later what is left."""
+    monkeypatch.setattr(dead_letters, "TAKE_SECONDS", 0.01)
+    monkeypatch.setattr(room.spool, "gone", lambda: ["gone"])
+
+    async def take(_):
+        await asyncio.sleep(3600)
+
+    monkeypatch.setattr(room.spool, "take", take)
+    state, answer = await room.ask("bury", {"sink": "gone"})
+    assert (state, answer) == ("running", {"buried": 0})
+    monkeypatch.setattr(room.spool, "gone", list)
+    assert await room.ask("bury", {"sink": "gone"}, state=state, answer=answer) == (
+        "done",
+        {"buried": 0},
+    )
+    assert room.spool.story == [("give back", "gone")]
+
+
 async def test_a_batch_that_cannot_be_buried_goes_on_waiting(room):
     broken = batch()
     broken.body = b"no gzip"
@@ -242,6 +309,12 @@ async def test_a_batch_that_cannot_be_buried_goes_on_waiting(room):
     state, _ = await room.ask("bury", {"sink": "gone"})
     assert state == "failed"
     assert room.spool.batches == [broken]
+    assert room.spool.story == [("give back", "gone")]
+
+
+async def test_nothing_is_given_back_of_what_was_not_taken(room):
+    assert await room.ask("bury", {"sink": "gone"}) == ("done", {"buried": 0})
+    assert room.spool.story == []
 
 
 @pytest.mark.parametrize(

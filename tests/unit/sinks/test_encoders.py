@@ -2,6 +2,7 @@
 
 import gzip
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 import zstandard
@@ -14,6 +15,7 @@ from collector.sinks.encoders import (
     documents_of,
     encode,
     halve,
+    join,
     part,
     posted_codec,
     select,
@@ -147,7 +149,8 @@ def test_every_codec_of_a_format_is_there_both_ways():
     """And is told by the name that HTTP has for it."""
     assert {codec for kind in FORMATS.values() for codec in kind.codecs} == set(COMPRESS)
     for codec, compress in COMPRESS.items():
-        assert DECOMPRESS[codec](compress(b"body")) == b"body"
+        assert DECOMPRESS[codec](compress(b"body"), 4) == b"body"
+        assert DECOMPRESS[codec](compress(b""), 0) == b""
 
 
 @pytest.mark.parametrize("codec", ["gzip", "zstd"])
@@ -155,7 +158,50 @@ def test_every_codec_of_a_format_is_there_both_ways():
 def test_damaged_bodies_raise_what_they_are_said_to(codec, damage):
     """So that whoever reads stored ones can catch it."""
     with pytest.raises(DAMAGE):
-        DECOMPRESS[codec](damage(COMPRESS[codec](b"body" * 100)))
+        DECOMPRESS[codec](damage(COMPRESS[codec](b"body" * 100)), 400)
+
+
+@pytest.mark.parametrize("codec", COMPRESS)
+@pytest.mark.parametrize("octets", [15, 17])
+def test_a_body_that_is_not_as_long_as_its_batch_says_is_damaged(codec, octets):
+    """Whatever is to be done with it."""
+    batch = encode(
+        [b'{"n":0}', b'{"n":1}'],
+        pack_entries(ENTRIES[:2]),
+        sink="s",
+        form=form_of(),
+        codec=codec,
+        received=1.5,
+    )
+    other = replace(batch, octets=octets)
+    for read in (documents_of, take_plain, halve, lambda it: join([batch, it])):
+        assert read(batch)
+        with pytest.raises(DAMAGE):
+            read(other)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        COMPRESS["gzip"](bytes(100_000_000)),
+        COMPRESS["zstd"](bytes(100_000_000)),
+        zstandard.ZstdCompressor(write_content_size=False).compress(bytes(100_000_000)),
+        # RFC 8878, section 3.1.1: one segment, its length in eight octets, an empty last block.
+        b"\x28\xb5\x2f\xfd\xe0" + (1 << 40).to_bytes(8, "little") + b"\1\0\0",
+    ],
+    ids=["gzip", "zstd", "zstd of unknown length", "zstd that claims a TiB"],
+)
+def test_a_body_takes_no_more_memory_than_its_batch_says(body):
+    """Whoever may publish to a stream can have compressed anything."""
+    codec = "gzip" if body.startswith(b"\x1f\x8b") else "zstd"
+    tracemalloc.start()
+    try:
+        with pytest.raises(DAMAGE):
+            DECOMPRESS[codec](body, 1_000_000)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 4_000_000
 
 
 @pytest.mark.parametrize("codec", COMPRESS)

@@ -218,6 +218,65 @@ async def test_other_answers_pause_the_sink_and_it_is_probed(server, status):
     assert sorted(numbers(server)) == list(range(6))
 
 
+def shared(delivery, *, takes=True):
+    """Have others who may take what a failing sink is not sent now; return what is left to them.
+
+    In a while it comes back, as none of them could deliver it either.
+    """
+    left = []
+
+    def relinquish(batch, seconds):
+        left.append((batch.refused_at, seconds))
+        if takes:
+            asyncio.get_running_loop().call_later(seconds, delivery.spool.postpone, batch)
+        return takes
+
+    delivery.spool.relinquish = relinquish
+    return left
+
+
+async def test_what_a_failing_sink_is_not_sent_now_is_left_to_others(server):
+    """For as long as it is left alone; whoever has it then is the next to probe."""
+    server.answer = lambda _: 503 if len(server.requests) < 4 else 200
+    retry = {"initial": "20ms", "max": "20ms"}
+    async with delivering(server.url, concurrency=1, retry=retry) as delivery:
+        left = shared(delivery)
+        delivery.put(1)
+        await delivery.settled()
+        assert numbers(server) == [1]
+        assert len(left) >= 3
+        assert all(0 < seconds <= 0.02 for _, seconds in left)
+        assert {refused_at for refused_at, _ in left} == {None}
+
+
+async def test_what_nobody_else_takes_is_probed_here(server):
+    """As where there are no others; it is asked before each probe."""
+    server.answer = lambda _: 503 if len(server.requests) < 3 else 200
+    retry = {"initial": "20ms", "max": "20ms"}
+    async with delivering(server.url, concurrency=1, retry=retry) as delivery:
+        left = shared(delivery, takes=False)
+        delivery.put(1)
+        await delivery.settled()
+        assert numbers(server) == [1]
+        assert len(left) == 2
+
+
+async def test_suspects_are_not_left_to_others(server):
+    """They would begin to suspect anew; what has not been refused is."""
+    accept = False
+    server.answer = lambda _: 200 if accept else 422
+    retry = {"initial": "5ms", "max": "5ms"}
+    async with delivering(server.url, concurrency=1, retry=retry) as delivery:
+        left = shared(delivery)
+        for number in range(3):
+            delivery.put(number)
+        await delivery.until(lambda: len(server.requests) > 12)
+        assert {refused_at for refused_at, _ in left} <= {None}
+        accept = True
+        await delivery.settled()
+        assert delivery.ledger.delivered == 3
+
+
 async def test_a_failing_sink_is_probed_by_one_request_at_a_time(server):
     """Those that wait do not overrun a sink that comes back."""
     highest = 0
@@ -816,6 +875,20 @@ async def test_a_batch_that_cannot_be_sealed_waits_and_is_named(server):
     assert server.events == [{"n": "key of edr"}, {"n": 1}]
 
 
+async def test_a_batch_that_others_have_been_left_is_named_no_longer(server, monkeypatch):
+    """When it was to be tried again it did not come back: others may see to it."""
+    monkeypatch.setattr("collector.sinks.http.RETRIED_SECONDS", 0.01)
+    retry = {"initial": "10ms", "max": "10ms"}
+    async with delivering(server.url, form=Sealed, retry=retry) as delivery:
+        left = []
+        monkeypatch.setattr(delivery.spool, "postpone", left.append)
+        delivery.put(1)
+        await delivery.until(lambda: left)
+        await delivery.until(lambda: delivery.sink.reason == "")
+        assert not delivery.sink._stuck
+        delivery.spool.finish(left[0])
+
+
 async def test_a_batch_in_another_form_is_made_anew_and_its_parts_sent_in_order(server):
     """Once, however often they are retried."""
     made = []
@@ -1216,6 +1289,23 @@ async def test_a_sink_goes_on_with_the_credentials_it_is_given(server):
         # A probe reads the secrets of the settings again: these stand for one that was replaced.
         delivery.sink._exchange.refresh_headers = lambda: None
         delivery.sink.refresh(delivery.form, {**headers, "X-Key": "new"})
+        await delivery.settled()
+    assert numbers(server) == [1]
+
+
+async def test_a_spool_that_leaves_a_failing_sink_alone_hears_when_it_is_to_be_tried(server):
+    """With other credentials, and before a stop."""
+    server.answer = lambda _: 503 if len(server.requests) < 3 else 200
+    async with delivering(server.url, retry={"initial": "10m", "max": "10m"}) as delivery:
+        left = []
+        delivery.spool.relinquish = lambda batch, _: left.append(batch) or True
+        delivery.spool.resume = lambda _: delivery.spool.postpone(left.pop())
+        delivery.put(1)
+        await delivery.until(lambda: left)
+        headers = request_headers(delivery.settings, delivery.form)
+        delivery.sink.refresh(delivery.form, {**headers, "X-Key": "new"})
+        await delivery.until(lambda: left)
+        delivery.sink.hurry()
         await delivery.settled()
     assert numbers(server) == [1]
 

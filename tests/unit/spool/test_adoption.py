@@ -233,9 +233,9 @@ def _ending_with_the_process(context):
     os._exit(KILLED)
 
 
-def killed_at_each(path, *, is_after):
-    """Yield a copy of the files in `whole` for each step that a start was killed at."""
-    for step in count():
+def killed_at_each(path, *, is_after, stride):
+    """Yield a copy of the files in `whole` for the steps that a start was killed at."""
+    for step in count(0, stride):
         directory = path / str(step)
         shutil.copytree(path / "whole", directory)
         if not killed_at(step, directory, is_after=is_after):
@@ -245,11 +245,12 @@ def killed_at_each(path, *, is_after):
 
 
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
-def test_a_kill_at_any_step_loses_and_doubles_nothing(tmp_path, is_after):
+@pytest.mark.slow
+def test_a_kill_at_any_step_loses_and_doubles_nothing(tmp_path, is_after, in_full):
     """Whatever a start is killed at, the next one finds it all."""
     fill_all(tmp_path / "whole")
     expected = ledger_of(tmp_path / "whole")
-    for directory in killed_at_each(tmp_path, is_after=is_after):
+    for directory in killed_at_each(tmp_path, is_after=is_after, stride=1 if in_full else 3):
         adopt(directory)
         assert_all_there(directory, expected)
 
@@ -344,11 +345,12 @@ def test_a_failure_between_two_transactions_doubles_nothing(tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("is_after", [False, True], ids=["before", "after"])
-def test_a_worker_that_comes_back_has_what_was_not_moved(tmp_path, is_after):
+@pytest.mark.slow
+def test_a_worker_that_comes_back_has_what_was_not_moved(tmp_path, is_after, in_full):
     """And nothing else: each event is delivered by one of them, wherever the start was killed."""
     fill_all(tmp_path / "whole")
     expected = ledger_of(tmp_path / "whole")
-    for directory in killed_at_each(tmp_path, is_after=is_after):
+    for directory in killed_at_each(tmp_path, is_after=is_after, stride=1 if in_full else 3):
         for worker in files.workers(directory)[1:]:
             with closing(Store(directory, worker=worker)) as store:
                 adoption.settle_own(store)

@@ -226,7 +226,7 @@ class Model:
             numbers, middle = numbers_of(batch), batch.events // 2
             halves = [some for some in (numbers[:middle], numbers[middle:]) if some]
             parts = [batch_of(*some, sink=batch.sink) for some in halves]
-            self.spool.replace(batch, parts)
+            self.spool.replace([batch], parts)
             self.taken += parts
 
     def postpone(self):

@@ -46,7 +46,7 @@ def test_a_batch_is_exchanged_for_its_parts_at_once(lanes):
     """No gate closes because both were there for a moment."""
     item = batch("b", 30, events=2)
     lane = lanes.add(item)
-    lanes.exchange(item, [batch("b", 16), batch("b", 16)])
+    lanes.exchange([item], [batch("b", 16), batch("b", 16)])
     assert (lane.batches, lane.events, lane.octets) == (2, 2, 32)
     assert not lane.gate.closed
 
@@ -57,9 +57,9 @@ def test_the_parts_of_a_batch_are_where_their_events_were(lanes):
     whole.place = 3
     lanes.add(whole)
     first, second = batch("a", events=2), batch("a", events=3)
-    lanes.exchange(whole, [first, second])
+    lanes.exchange([whole], [first, second])
     third, fourth = batch("a", events=1), batch("a", events=2)
-    lanes.exchange(second, [third, fourth])
+    lanes.exchange([second], [third, fourth])
     assert [(part.place, part.offset) for part in (first, third, fourth)] == [
         (3, 0),
         (3, 2),
@@ -218,7 +218,7 @@ async def test_lanes_are_empty_when_nothing_waits_in_any(lanes):
     item, parts = batch("a", 10), [batch("a", 5), batch("a", 5)]
     lanes.add(item)
     waiting = asyncio.ensure_future(lanes.emptied())
-    lanes.exchange(item, parts)
+    lanes.exchange([item], parts)
     lanes.remove(parts[0])
     await asyncio.sleep(0)
     assert not waiting.done()

@@ -81,6 +81,9 @@ def test_few_large_letters_come_at_once(file):
         (Choice(last=2), [1, 2]),
         (Choice(reason="refused", since=20.0), [2]),
         (Choice(reason="' OR 1 --"), []),
+        (Choice(until=20.0), [1, 2]),
+        (Choice(pool=""), [1, 2, 4]),
+        (Choice(pool="unknown_intake"), [3]),
     ],
     ids=str,
 )
@@ -90,6 +93,8 @@ def test_a_choice_says_which_letters_are_meant(file, choice, expected):
     letters.insert(file, [letter(sink="other")], 20.0)
     letters.insert(file, [letter("unknown_intake", intake="", sink="")], 30.0)
     letters.insert(file, [letter("parse_error", sink="")], 40.0)
+    admitted = [item.number for item in letters.choose(file, letters.ALL) if choice.admits(item)]
+    assert admitted == expected
     assert numbers(file, choice) == expected
     assert letters.count(file, choice).total() == len(expected)
     assert sum(kind.letters for kind in letters.summary(file, choice)) == len(expected)
@@ -110,7 +115,7 @@ def test_a_choice_survives_being_written_down():
 def test_a_choice_of_all_is_known_as_such():
     """What comes later is not meant by anybody."""
     assert Choice().is_all
-    assert Choice(last=7).is_all
+    assert Choice(last=7, until=20.0).is_all
     assert not Choice(intake="").is_all
 
 
@@ -124,6 +129,13 @@ def test_the_summary_tells_kinds_apart(file):
         Kind("unknown_intake", "", "", 1, size, 20.0, 20.0),
     ]
     assert letters.count(file) == {"refused": 2, "unknown_intake": 1}
+
+
+def test_a_letter_is_of_a_kind(file):
+    """As the summary has it."""
+    letters.insert(file, [letter()], 10.0)
+    (found,) = letters.choose(file, letters.ALL)
+    assert [letters.kind_of(found)] == letters.summary(file)
 
 
 def test_the_oldest_make_room_for_newer_ones(file):

@@ -171,3 +171,12 @@ async def test_the_spools_of_two_workers_keep_to_one_bound(monkeypatch):
             await asyncio.sleep(0.001)
     await first.close()
     await second.close()
+
+
+async def test_there_are_no_others_to_leave_anything_to(room):
+    """What was taken stays taken."""
+    room.put(batch())
+    assert not room.spool.relinquish(await room.spool.take("a"), 1.0)
+    room.spool.resume("a")
+    room.spool.wind_down()
+    assert room.ledger.spooled == 1

@@ -1,14 +1,21 @@
 """What every spool does, whatever it keeps things in."""
 
 import asyncio
+from collections import Counter
 from contextlib import asynccontextmanager
 
 import pytest
 
+from collector.config import SpoolSettings
 from collector.ledger import Ledger
 from collector.spool import Batch, Letter, Share
+from collector.spool.entries import Entry, pack_entries
+from collector.spool.jetstream import JetstreamSpool
 from collector.spool.memory import MemorySpool
 from collector.spool.sqlite import SqliteSpool
+from collector.stream.cluster import Cluster
+from tests.nats import Nats
+from tests.streams import FakeServers, FakeStream
 
 KIB = 1024
 
@@ -22,29 +29,141 @@ SHARES = {
 MAX_BYTES = 16 * 1024 * KIB
 
 
+@asynccontextmanager
 async def in_memory(_directory, ledger, shares, max_bytes):
     """Open a spool in memory."""
-    return MemorySpool(max_bytes, shares, ledger)
+    yield MemorySpool(max_bytes, shares, ledger)
 
 
+@asynccontextmanager
 async def on_disk(directory, ledger, shares, max_bytes):
     """Open a spool in a file of a directory."""
     spool = SqliteSpool(directory, max_bytes, shares, ledger)
     await spool.start()
-    return spool
+    yield spool
 
 
-KINDS = {"memory": in_memory, "sqlite": on_disk}
-"""Opens each kind of spool."""
+@asynccontextmanager
+async def in_a_stream(directory, ledger, shares, max_bytes):
+    """Open a spool of which a part is in a stream that is in memory."""
+    stream = FakeStream(FakeServers(max_octets=max_bytes, largest=MAX_BYTES))
+    async with shared(directory, stream, ledger, shares, max_bytes) as spool:
+        yield spool
+
+
+@asynccontextmanager
+async def on_a_server(directory, ledger, shares, max_bytes):
+    """Open a spool of which a part is in a stream that NATS holds."""
+    async with Nats(directory / "nats", more="max_payload: 8MB\n") as servers:
+        settings = SpoolSettings(
+            type="jetstream",
+            servers=servers.urls,
+            stream="test",
+            replicas=1,
+            max_bytes=f"{max_bytes // KIB}KiB",
+        )
+        stream = Cluster(settings, 64 * KIB * KIB, "test")
+        async with shared(directory, stream, ledger, shares, max_bytes) as spool:
+            yield spool
+
+
+@asynccontextmanager
+async def shared(directory, stream, ledger, shares, max_bytes):
+    """Open a spool that could be shared."""
+    local = SqliteSpool(directory, max_bytes, shares, ledger)
+    spool = JetstreamSpool(
+        local, stream, shares, ledger, name="test", max_bytes=max_bytes, ack_wait=30.0
+    )
+    await spool.start()
+    yield spool
+
+
+KINDS = {
+    "memory": in_memory,
+    "sqlite": on_disk,
+    "jetstream": in_a_stream,
+    "nats": on_a_server,
+}
+"""Opens each kind of spool; the last is as the one before it, with servers that take their time."""
+
+ON_SERVERS = {
+    "test_order_holds_for_many_batches",
+    "test_parts_may_be_parted_again",
+    "test_a_postponed_batch_goes_behind_others",
+    "test_what_was_taken_and_is_given_back_stands_where_it_stood",
+}
+"""What is tried with servers each time; `-m slow` tries everything."""
+
+
+def pytest_generate_tests(metafunc):
+    """Try a test with every kind of spool, unless it says itself with which."""
+    marks = metafunc.definition.iter_markers("parametrize")
+    if "opened" not in metafunc.fixturenames or any(mark.args[0] == "opened" for mark in marks):
+        return
+    kinds = [*KINDS]
+    is_full = "slow" in metafunc.config.getoption("markexpr")
+    if not is_full and metafunc.function.__name__ not in ON_SERVERS:
+        kinds.remove("nats")
+    parameters = [
+        pytest.param(kind, marks=pytest.mark.slow if kind == "nats" else ()) for kind in kinds
+    ]
+    metafunc.parametrize("opened", parameters, indirect=True)
 
 
 class Room:
-    """A spool with what surrounds it."""
+    """A spool with what surrounds it.
+
+    Attributes:
+        places: in how many places it keeps what waits: each has the same bounds.
+    """
 
     def __init__(self, spool, ledger):
         self.spool = spool
         self.ledger = ledger
+        self.places = 2 if isinstance(spool, JetstreamSpool) else 1
         self.is_closed = False
+
+    def kept(self):
+        """Return how many copies are durable and wait, taken or not."""
+        return self.ledger.spooled + self.ledger.handed_over - self.ledger.taken_over
+
+    def backlog(self, sink):
+        """Return how many copies wait for a sink wherever they are."""
+        events = self.spool.backlog(sink).events
+        if self.places == 2:
+            events += self.spool.status()["stream"]["events"].get(sink, 0)
+        return events
+
+    def octets(self, sink):
+        """Return what waits for a sink, about, wherever it is."""
+        octets = self.spool.backlog(sink).octets
+        if self.places == 2:
+            octets += self.spool.status()["stream"]["octets"]
+        return octets
+
+    def letters(self):
+        """Return how many dead letters there are of each reason, wherever they are."""
+        letters = Counter(self.ledger.dead_lettered)
+        if self.places == 2:
+            letters += Counter(self.spool.status()["stream"]["dead_letters"].get("events"))
+        return +letters
+
+    async def until(self, condition):
+        """See that a condition holds: at once, or soon where others are to be asked."""
+        if self.places == 2:
+            async with asyncio.timeout(30):
+                while not condition():
+                    await asyncio.sleep(0.001)
+        assert condition()
+
+    async def arrived(self):
+        """Wait until what waits elsewhere is here."""
+
+        def has_arrived():
+            status = self.spool.status().get("stream")
+            return not status or status["in_hand"] == +Counter(status["events"])
+
+        await self.until(has_arrived)
 
     def put(self, *batches):
         """Hand over batches as a batcher does."""
@@ -85,25 +204,27 @@ class Room:
         assert self.ledger.imbalance() == 0, self.ledger
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture
 def opened(request, tmp_path):
     """Return what opens a spool: an asynchronous context manager that gives a `Room`."""
 
     @asynccontextmanager
     async def opened(max_bytes=MAX_BYTES, shares=SHARES):
         ledger = Ledger()
-        room = Room(await KINDS[request.param](tmp_path, ledger, shares, max_bytes), ledger)
-        try:
-            yield room
-        finally:
-            if not room.is_closed:
-                await room.close()
+        async with KINDS[request.param](tmp_path, ledger, shares, max_bytes) as spool:
+            room = Room(spool, ledger)
+            try:
+                yield room
+            finally:
+                if not room.is_closed:
+                    await room.close()
 
     return opened
 
 
 def batch(body=b"{}\n", *, sink="a", events=1, received=0.0):
-    return Batch(sink, "ndjson:event", "none", body, events, len(body), received, b"[]\n")
+    entries = pack_entries([Entry(f"{1:032x}", "edr", "192.0.2.1", received)] * events)
+    return Batch(sink, "ndjson:event", "none", body, events, len(body), received, entries)
 
 
 def letter(reason="unknown_intake", raw=b"raw", **changes):
@@ -160,13 +281,12 @@ async def test_a_batch_is_accounted_for_until_it_is_finished(opened):
         room.put(batch(events=3))
         await room.durable()
         item = await room.take()
-        assert (room.ledger.in_memory, room.ledger.spooled, room.ledger.delivered) == (0, 3, 0)
-        backlog = room.spool.backlog("a")
-        assert backlog.events == 3
-        assert backlog.octets >= 3
+        assert (room.ledger.in_memory, room.kept(), room.ledger.delivered) == (0, 3, 0)
+        await room.until(lambda: room.backlog("a") == 3)
         room.spool.finish(item)
         await room.durable()
-        assert (room.ledger.spooled, room.ledger.delivered) == (0, 3)
+        assert (room.kept(), room.ledger.delivered) == (0, 3)
+        await room.until(lambda: room.backlog("a") == 0)
         assert room.spool.backlog("a") == (0, 0, 0.0)
 
 
@@ -177,7 +297,7 @@ async def test_a_batch_may_be_finished_before_it_is_durable(opened):
         room.spool.finish(await room.take())
         room.balance()
         await room.durable()
-        assert (room.ledger.in_memory, room.ledger.spooled, room.ledger.delivered) == (0, 0, 3)
+        assert (room.ledger.in_memory, room.kept(), room.ledger.delivered) == (0, 0, 3)
 
 
 async def test_what_a_sink_accepted_in_part_is_delivered_in_part(opened):
@@ -188,12 +308,13 @@ async def test_what_a_sink_accepted_in_part_is_delivered_in_part(opened):
         rest = batch(b"3\n")
         room.spool.finish(await room.take(), [rest])
         room.balance()
-        assert (room.ledger.spooled, room.ledger.delivered) == (2, 2)
-        assert room.spool.backlog("a").events == 2
+        assert (room.kept(), room.ledger.delivered) == (2, 2)
+        # A message is in a stream until all of it is done with.
+        await room.until(lambda: room.backlog("a") == (2 if room.places == 1 else 4))
         assert (await room.take()).body == b"next"
         room.spool.finish(rest)
         await room.durable()
-        assert (room.ledger.spooled, room.ledger.delivered) == (1, 3)
+        assert (room.kept(), room.ledger.delivered) == (1, 3)
 
 
 async def test_the_parts_of_a_batch_take_its_place(opened):
@@ -202,15 +323,15 @@ async def test_the_parts_of_a_batch_take_its_place(opened):
         room.put(batch(b"1\n2\n3\n", events=3))
         await room.durable()
         parts = [batch(b"1\n"), batch(b"2\n3\n", events=2)]
-        room.spool.replace(await room.take(), parts)
+        room.spool.replace([await room.take()], parts)
         room.balance()
-        assert room.spool.backlog("a").events == 3
+        await room.until(lambda: room.backlog("a") == 3)
         room.spool.finish(parts[0])
         room.spool.bury(parts[1], [letter("refused"), letter("refused")])
         await room.durable()
-        assert (room.ledger.spooled, room.ledger.delivered) == (0, 1)
+        assert (room.kept(), room.ledger.delivered) == (0, 1)
         assert room.ledger.dead_lettered == {"refused": 2}
-        assert room.spool.backlog("a").events == 0
+        await room.until(lambda: room.backlog("a") == 0)
 
 
 async def test_parts_may_be_parted_again(opened):
@@ -218,9 +339,9 @@ async def test_parts_may_be_parted_again(opened):
     async with opened() as room:
         room.put(batch(b"1\n2\n3\n", events=3))
         first, second = batch(b"1\n"), batch(b"2\n3\n", events=2)
-        room.spool.replace(await room.take(), [first, second])
+        room.spool.replace([await room.take()], [first, second])
         third, fourth = batch(b"2\n"), batch(b"3\n")
-        room.spool.replace(second, [third, fourth])
+        room.spool.replace([second], [third, fourth])
         for item in (first, third, fourth):
             room.spool.finish(item)
             room.balance()
@@ -233,8 +354,10 @@ async def test_a_postponed_batch_goes_behind_others(opened):
     async with opened() as room:
         room.put(batch(b"1"), batch(b"2"))
         await room.durable()
-        room.spool.postpone(await room.take())
-        assert room.ledger.spooled == 2
+        first = await room.take()
+        await room.arrived()
+        room.spool.postpone(first)
+        assert room.kept() == 2
         assert [(await room.take()).body for _ in range(2)] == [b"2", b"1"]
 
 
@@ -256,9 +379,10 @@ async def test_what_is_durable_is_told_once(opened):
         room.spool.when_durable(lambda: called.append("batches"))
         await room.durable()
         assert called == ["nothing", "batches"]
-        assert (room.ledger.in_memory, room.ledger.spooled) == (0, 2)
+        assert (room.ledger.in_memory, room.kept()) == (0, 2)
 
 
+@pytest.mark.parametrize("opened", ["memory", "sqlite"], indirect=True)
 async def test_the_age_of_a_backlog_is_that_of_its_oldest(opened, monkeypatch):
     """In flight or not."""
     async with opened() as room:
@@ -280,19 +404,20 @@ async def test_a_full_share_makes_its_own_senders_wait(opened):
         while not gate.closed:
             room.put(batch(b"x" * 9 * KIB, sink="small"))
             count += 1
-        assert 3 < count <= 8
+        assert 3 < count <= 8 * room.places
         assert not room.spool.gate.closed
         assert not room.spool.gates["a"].closed
         assert {item["sink"] for item in room.spool.degraded()} == {"small"}
         room.put(batch(b"x" * 9 * KIB, sink="small"), batch())
         await room.durable()
-        assert room.ledger.spooled == count + 2
+        assert room.kept() == count + 2
         room.spool.finish(await room.take("small"))
-        assert gate.closed
+        assert gate.closed or room.places == 2  # a stream that empties the file may be ahead
         while gate.closed:
             room.spool.finish(await room.take("small"))
             room.balance()
-        assert 0 < room.spool.backlog("small").octets <= 56 * KIB
+        assert room.spool.backlog("small").octets <= 56 * KIB
+        assert room.spool.backlog("small").octets > 0 or room.places == 2
         assert room.spool.degraded() == []
         await room.durable()
 
@@ -300,14 +425,15 @@ async def test_a_full_share_makes_its_own_senders_wait(opened):
 async def test_a_share_may_drop_what_does_not_fit(opened):
     """It is counted; no gate closes, and other sinks get everything."""
     async with opened() as room:
-        for _ in range(10):
+        rounds = 10 * room.places
+        for _ in range(rounds):
             room.put(batch(b"x" * 9 * KIB, sink="lossy", events=2), batch(b"x" * 9 * KIB))
         await room.durable()
         dropped = room.ledger.dropped["spool_full"]
         assert dropped > 0
-        assert room.ledger.spooled == 30 - dropped
+        assert room.kept() == 3 * rounds - dropped
         assert room.spool.backlog("lossy").octets <= 64 * KIB
-        assert room.spool.backlog("a").events == 10
+        await room.until(lambda: room.backlog("a") == rounds)
         assert not room.spool.gates["lossy"].closed
         assert not room.spool.gate.closed
         room.spool.finish(await room.take("lossy"))
@@ -322,8 +448,8 @@ async def test_a_full_spool_makes_everybody_wait(opened):
         while not room.spool.gate.closed:
             room.put(batch(b"x" * 1024 * KIB))
             await room.durable()
-        full = room.spool.backlog("a").octets
-        assert full <= MAX_BYTES + 1024 * KIB
+        full = room.octets("a")
+        assert full <= room.places * MAX_BYTES + 1024 * KIB
         room.put(batch(b"x", sink="b"))
         await room.durable()
         assert room.ledger.dropped == {}
@@ -333,7 +459,9 @@ async def test_a_full_spool_makes_everybody_wait(opened):
         while room.spool.gate.closed:
             room.spool.finish(await room.take())
             await room.durable()
-        assert full / 2 < room.spool.backlog("a").octets < full
+        # A file that a stream empties may have room late: what the stream holds is seldom told.
+        least = full / 2 if room.places == 1 else 0
+        await room.until(lambda: least < room.octets("a") < full)
 
 
 async def test_a_batch_replaced_in_a_nearly_full_share_closes_no_gate(opened):
@@ -342,7 +470,7 @@ async def test_a_batch_replaced_in_a_nearly_full_share_closes_no_gate(opened):
         room.put(batch(b"x" * 40 * KIB, sink="small", events=2))
         await room.durable()
         parts = [batch(b"x" * 20 * KIB, sink="small") for _ in range(2)]
-        room.spool.replace(await room.take("small"), parts)
+        room.spool.replace([await room.take("small")], parts)
         assert not room.spool.gates["small"].closed
         for part in parts:
             room.spool.finish(part)
@@ -355,7 +483,7 @@ async def test_waiting_for_the_last_batch_outlasts_its_parting(opened):
         room.put(batch(b"1\n2\n", events=2), batch(sink="b"))
         emptied = asyncio.ensure_future(room.spool.emptied())
         parts = [batch(b"1\n"), batch(b"2\n")]
-        room.spool.replace(await room.take(), parts)
+        room.spool.replace([await room.take()], parts)
         for item in (await room.take("b"), *parts):
             await asyncio.sleep(0)
             assert not emptied.done()
@@ -373,7 +501,7 @@ async def test_what_is_buried_is_no_reason_to_wait(opened):
         async with asyncio.timeout(30):
             await room.spool.emptied()
         await room.durable()
-        assert room.ledger.dead_lettered == {"refused": 1, "unknown_intake": 1}
+        await room.until(lambda: room.letters() == {"refused": 1, "unknown_intake": 1})
 
 
 async def test_closing_leaves_no_copy_unaccounted_for(opened):
@@ -381,7 +509,7 @@ async def test_closing_leaves_no_copy_unaccounted_for(opened):
     async with opened() as room:
         room.put(batch(events=2), batch(sink="b", events=3), batch(sink="small"))
         parts = [batch(), batch()]
-        room.spool.replace(await room.take(), parts)
+        room.spool.replace([await room.take()], parts)
         room.spool.finish(parts[0])
         room.set_aside(letter())
         lost = await room.close()
@@ -398,7 +526,7 @@ async def test_what_was_taken_and_is_given_back_stands_where_it_stood(opened):
         first, second, third = [await room.take() for _ in range(3)]
         other = await room.take("b")
         parts = [batch(b"3\n"), batch(b"4\n")]
-        room.spool.replace(second, parts)
+        room.spool.replace([second], parts)
         room.spool.finish(parts[0])
         room.spool.postpone(third)
         parts[1].refused_at = 7
@@ -410,7 +538,7 @@ async def test_what_was_taken_and_is_given_back_stands_where_it_stood(opened):
         for item in (*taken, other):
             room.spool.finish(item)
         await room.durable()
-        assert (room.ledger.spooled, room.ledger.delivered) == (0, 9)
+        assert (room.kept(), room.ledger.delivered) == (0, 9)
         assert first in taken
 
 
@@ -445,7 +573,8 @@ async def test_one_who_stops_waiting_takes_nothing_along(opened):
 async def test_a_sink_that_goes_leaves_what_waits_for_it(opened):
     """It is named, nobody waits for its gate, and it goes out when the sink comes back."""
     async with opened(shares={"a": SHARES["a"], "small": SHARES["small"]}) as room:
-        room.put(batch(b"1" * 70 * KIB, sink="small"), batch(b"2", sink="small"))
+        bodies = [*[b"1" * 70 * KIB] * room.places, b"2"]
+        room.put(*(batch(body, sink="small") for body in bodies))
         gate = room.spool.gates["small"]
         assert gate.closed
         room.spool.reshape({"a": SHARES["a"]})
@@ -453,16 +582,16 @@ async def test_a_sink_that_goes_leaves_what_waits_for_it(opened):
         assert room.spool.gates.keys() == {"a"}
         await room.durable()
         assert room.spool.gone() == ["small"]
-        assert room.spool.status()["gone"] == {"small": 2}
+        await room.until(lambda: room.spool.status()["gone"] == {"small": len(bodies)})
         assert {"sink": "small", "reason": "not configured, events wait"} in room.spool.degraded()
         await room.spool.emptied()
         room.balance()
         room.spool.reshape(SHARES)
         assert room.spool.gates["small"] is gate
-        assert gate.closed
+        assert gate.closed or room.places == 2  # what was in the file has gone elsewhere
         assert room.spool.gone() == []
         room.put(batch(b"3", sink="small"))
-        for body in (b"1" * 70 * KIB, b"2", b"3"):
+        for body in (*bodies, b"3"):
             item = await room.take("small")
             assert item.body == body
             room.spool.finish(item)
@@ -484,7 +613,7 @@ async def test_a_sink_that_comes_is_as_those_that_were_there(opened):
         room.spool.reshape(SHARES)
         assert room.spool.gates.keys() == SHARES.keys()
         room.put(batch(b"1", sink="b"))
-        assert room.spool.backlog("b").events == 1
+        await room.until(lambda: room.backlog("b") == 1)
         room.spool.finish(await room.take("b"))
         await room.spool.emptied()
 

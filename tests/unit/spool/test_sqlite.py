@@ -147,9 +147,9 @@ async def test_parts_survive_a_restart_in_order(opened):
     async with opened() as room:
         room.put(batch_of(*range(1, 9)), batch_of(9))
         halves = [batch_of(1, 2, 3, 4), batch_of(5, 6, 7, 8)]
-        room.spool.replace(await room.take(), halves)
+        room.spool.replace([await room.take()], halves)
         quarters = [batch_of(1, 2), batch_of(3, 4)]
-        room.spool.replace(halves[0], quarters)
+        room.spool.replace([halves[0]], quarters)
         room.spool.finish(quarters[0], [batch_of(2)])
     async with opened() as room:
         assert await room.take_all() == list(range(2, 10))
@@ -450,6 +450,20 @@ async def test_replayed_letters_are_chosen_once(opened, failing):
         assert room.ledger.delivered == 2
 
 
+async def test_letters_that_are_handed_over_are_no_longer_here(opened):
+    async with opened() as room:
+        room.set_aside(*(letter_of(number) for number in range(3)))
+        await room.durable()
+        letters = await room.spool.choose_letters(ALL, 0, 2)
+        await room.spool.hand_over_letters([letter.number for letter in letters])
+        assert room.ledger.imbalance() == 0
+        assert room.ledger.dead_lettered == {"refused": 1}
+        assert room.ledger.handed_over == 2
+    async with opened() as room:
+        assert (room.ledger.received, room.ledger.handed_over) == (3, 2)
+        assert room.ledger.dead_lettered == {"refused": 1}
+
+
 async def test_batches_of_a_sink_that_is_gone_wait_and_are_named(opened):
     """They go out when its name returns."""
     async with opened() as room:
@@ -717,3 +731,65 @@ async def test_a_new_file_in_the_place_of_a_damaged_one_has_no_dead_letters(tmp_
         writer = first.spool._writer
         await writer.damaged(writer.store, "malformed")
         assert column.value == 0
+
+
+async def test_what_is_adopted_is_taken_and_counts_at_once(opened, tmp_path):
+    """It was durable elsewhere, and is here in a moment."""
+    async with opened() as room:
+        room.ledger.received += 2
+        batch = batch_of(1, 2)
+        room.spool.adopt(batch)
+        assert (room.ledger.spooled, room.ledger.imbalance()) == (2, 0)
+        assert room.spool.batches("a") == 1
+        await room.durable()
+        assert stored_lines(tmp_path) == [b"1", b"2"]
+        room.spool.finish(batch)
+    async with opened() as room:
+        assert room.ledger.delivered == 2
+        assert room.spool.batches("a") == 0
+
+
+async def test_what_is_adopted_is_not_read_with_what_is_on_disk_alone(opened, monkeypatch):
+    """It is taken already; after a restart it stands in its place."""
+    monkeypatch.setattr("collector.spool.sqlite.MIB", 60)
+    monkeypatch.setattr("collector.spool.sqlite.WINDOW_OCTETS", 80)
+    async with opened() as room:
+        room.put(*(batch_of(n, padding=20) for n in range(20)))
+        await room.durable()
+        room.ledger.received += 2
+        room.spool.adopt(batch_of(100))
+        room.spool.adopt(late := batch_of(101))
+        room.put(*(batch_of(n, padding=20) for n in range(20, 40)))
+        await room.durable()
+        for number in range(30):
+            batch = await room.take()
+            assert numbers_of(batch) == [number]
+            room.spool.finish(batch)
+        room.spool.finish(late)
+        assert room.ledger.spooled == 11
+    async with opened() as room:
+        assert await room.take_all() == [100, *range(30, 40)]
+
+
+async def test_what_is_handed_over_is_no_longer_here(opened):
+    """It is in a stream, and in nobody's account."""
+    async with opened() as room:
+        room.put(batch_of(1, 2), batch_of(3))
+        await room.durable()
+        room.spool.hand_over(await room.take())
+        assert (room.ledger.spooled, room.ledger.handed_over) == (1, 2)
+        assert room.ledger.imbalance() == 0
+    async with opened() as room:
+        assert await room.take_all() == [3]
+        assert room.ledger.handed_over == 2
+
+
+async def test_dead_letters_of_what_was_durable_elsewhere_are_adopted(opened):
+    """They count at once."""
+    async with opened() as room:
+        room.ledger.received += 2
+        room.spool.adopt_letters([letter_of(1), letter_of(2)])
+        assert room.ledger.dead_lettered == {"refused": 2}
+        assert room.ledger.imbalance() == 0
+        await room.durable()
+        assert len(await room.spool.choose_letters(ALL, 0, 9)) == 2

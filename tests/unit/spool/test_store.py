@@ -9,7 +9,7 @@ import pytest
 from collector.board import Board, Post
 from collector.spool import EVICTED, files, requests
 from collector.spool.bounds import Bounds
-from collector.spool.letters import ALL
+from collector.spool.letters import ALL, Choice
 from collector.spool.store import (
     NUMBERS_PER_WORKER,
     PAGE_OCTETS,
@@ -131,6 +131,20 @@ def test_a_letter_released_when_it_had_been_given_up_is_received_once_more(store
     group = Group([placed(1)], released={letter.number: "refused"}, accounts=store.accounts())
     assert store.commit(group).missed == {"refused": 1}
     assert store.accounts() == {"received": 2, "dropped": {"dead_letter_purged": 1}}
+
+
+def test_letters_that_are_handed_over_are_deleted(store):
+    """One that had been given up is in the stream all the same: it is received once more."""
+    store.commit(Group(letters=[letter_of(1), letter_of(2)], accounts={"received": 2}))
+    numbers = [letter.number for letter in store.choose_letters(ALL, 0, 10)]
+    assert store.purge(Choice(numbers=(numbers[0],))) == {"refused": 1}
+    assert store.hand_over_letters(numbers) == {"refused": 1}
+    assert store.choose_letters(ALL, 0, 10) == []
+    assert store.accounts() == {
+        "received": 3,
+        "handed_over": 2,
+        "dropped": {"dead_letter_purged": 1},
+    }
 
 
 def test_a_letter_that_is_released_is_deleted(store):

@@ -18,13 +18,14 @@ BATCHES, EVENTS, LETTERS = 60, 20, 200
 
 def batch(number, **changes):
     documents = [b'{"message":"%s"}' % os.urandom(100).hex().encode() for _ in range(EVENTS)]
+    plain = Ndjson.join(documents)
     attributes = {
         "sink": "siem",
         "form": "ndjson:event",
         "codec": "gzip",
-        "body": COMPRESS["gzip"](Ndjson.join(documents)),
+        "body": COMPRESS["gzip"](plain),
         "events": EVENTS,
-        "octets": 1,
+        "octets": len(plain),
         "received": 1.0,
         "entries": pack_entries([Entry(f"{1:032x}", "edr", "192.0.2.1", 1.0)] * EVENTS),
         "number": number,
