@@ -25,9 +25,9 @@ from rich.console import Console
 
 from collector import __version__, embedded, loading, logs, streams
 from collector import config as settings
-from collector.commands import dead_letters
+from collector.commands import access, dead_letters
 from collector.commands import spool as spool_commands
-from collector.commands.access import ConfigOption, fail
+from collector.commands.access import ConfigOption, RoleOption, fail
 from collector.commands.doctor import doctor
 from collector.commands.drill import drill
 from collector.commands.import_intakes import import_intakes
@@ -48,6 +48,7 @@ from collector.parsers import (
     pipeline_error,
 )
 from collector.parsers.convert import utc_text
+from collector.roles import STREAM, Role
 from collector.settings.problems import ConfigError
 from collector.settings.secret_files import SecretFileError
 from collector.streams import InputForm
@@ -166,19 +167,24 @@ def options(
 
 
 @app.command()
-def run(config: ConfigOption = None) -> None:
+def run(config: ConfigOption = None, role: RoleOption = Role.ALL) -> None:
     """Run the daemon until SIGTERM or SIGINT; SIGHUP has it read its configuration again.
 
     A mistake in it then changes nothing, and the log names it.
 
     SIGTERM delivers what is there within shutdown_grace; a second one ends at once.
+
+    Where several share a stream, --role receive posts to no sink and needs none of their secrets,
+    --role deliver opens no listener; all go by the same file.
     """
     # A reload that is asked for before there is a daemon waits for it and does not end the process.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
 
     from collector import daemon, process, refusals  # noqa: PLC0415 - others need not its libraries
 
-    load = loading.load_embedded if config is None else loading.from_file(config)
+    if config is None and role is not Role.ALL:
+        fail(f"role {role} needs settings of your own (-c FILE) with spool.type: {STREAM}", 2)
+    load = loading.load_embedded if config is None else loading.from_file(config, role)
     try:
         if config is None:
             _, first_start = embedded.load(embedded.DIRECTORY, os.environ)
@@ -204,14 +210,14 @@ def run(config: ConfigOption = None) -> None:
 
 
 @app.command()
-def check(config: ConfigFile) -> None:
+def check(config: ConfigFile, role: RoleOption = Role.ALL) -> None:
     """Validate a configuration file and say everything that is wrong with it.
 
-    The files it names are read. Nothing is changed: do it before a reload. Whether all that the
-    settings need is there, `collector doctor` finds out.
+    The files it names are read, but for those that the role does not use. Nothing is changed: do it
+    before a reload. Whether all that the settings need is there, `collector doctor` finds out.
     """
     try:
-        loaded = settings.load(config)
+        loaded = settings.load(config, role=role)
     except ConfigError as error:
         typer.echo(str(error))
         raise typer.Exit(2) from None
@@ -345,7 +351,7 @@ def drift(config: ConfigOption = None) -> None:
     from collector.describe import drift_report  # noqa: PLC0415 - as is the client
 
     try:
-        admin = embedded.ADMIN if config is None else settings.load(config).admin
+        admin = embedded.ADMIN if config is None else access.load(config).admin
         found = asyncio.run(client.get(admin, "/api/status"))["drift"]
         drift_report.show(found, Console())
     except (ConfigError, SecretFileError) as error:

@@ -16,6 +16,7 @@ from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import Field, SecretStr, ValidationError
 
+from collector import roles
 from collector.events.envelope import DEFAULT_PARTS, Part
 from collector.events.fields import ALWAYS, known_fields
 from collector.parsers import PARSERS, PROFILES, Profile
@@ -33,6 +34,7 @@ from collector.settings.json_schema import json_schema
 from collector.settings.kinds import (
     BOOLEAN,
     COMPARED,
+    CREDENTIALS_FILE,
     DIRECTORY,
     FIELD_NAME,
     HEADER_NAME,
@@ -41,6 +43,7 @@ from collector.settings.kinds import (
     INDEX,
     LABEL,
     MODE,
+    NATS_URL,
     NETWORK,
     PEER_NAME,
     PEM_FILE,
@@ -50,6 +53,7 @@ from collector.settings.kinds import (
     SECRET,
     SECRET_FILE,
     SOCKET_PATH,
+    STREAM_NAME,
     TEMPLATE,
     TIMEZONE,
     TLS_VERSION,
@@ -76,6 +80,7 @@ Framing = Literal["auto", "octet-counted", "lf", "nul"]
 WhenOversize = Literal["truncate", "reject"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 WhenFull = Literal["block", "drop"]
+SpoolType = Literal["sqlite", "memory", "jetstream"]
 FormatName = Literal["ndjson", "json", "elasticsearch", "splunk_hec", "sekoia"]
 Payload = Literal["event", "raw"]
 Compression = Literal["none", "gzip", "zstd"]
@@ -102,10 +107,29 @@ _UNIX: tuple[Transport, ...] = ("unix", "unix-datagram")
 
 
 class _Only:
-    """Marks a setting that only listeners of some transports have."""
+    """Marks a setting that only listeners of some transports have, or spools of some types."""
 
-    def __init__(self, *transports: Transport) -> None:
-        self.transports = transports
+    def __init__(self, *choices: str) -> None:
+        self.choices = choices
+
+
+def _misplaced(
+    declaration: type[Settings], written: Mapping[str, Any], chooser: str, what: str
+) -> Iterator[Problem]:
+    """Find settings that are not had with what is chosen.
+
+    Args:
+        declaration: of the mapping.
+        written: its settings; what is chosen is one of the choices, or nothing for its default.
+        chooser: the setting that chooses.
+        what: is chosen, for people.
+    """
+    chosen = written.get(chooser, declaration.model_fields[chooser].default)
+    for name, field in declaration.model_fields.items():
+        for mark in field.metadata:
+            if isinstance(mark, _Only) and name in written and chosen not in mark.choices:
+                accepted = f"accepted with {chooser}: {listed(mark.choices)}"
+                yield Problem(name, f"not a setting of {what}; {accepted}")
 
 
 class _OwnPath:
@@ -235,12 +259,7 @@ class ListenerSettings(Settings):
         transport = written.get("transport")
         if transport not in get_args(Transport):
             return
-        for name, field in cls.model_fields.items():
-            for mark in field.metadata:
-                if isinstance(mark, _Only) and name in written and transport not in mark.transports:
-                    accepted = listed(mark.transports)
-                    what = f"not a setting of a {transport} listener"
-                    yield Problem(name, f"{what}; accepted with transport: {accepted}")
+        yield from _misplaced(cls, written, "transport", f"a {transport} listener")
         place, kind = ("path", SOCKET_PATH) if transport in _UNIX else ("port", PORT)
         if place not in written:
             yield Problem(place, f"is missing; accepted: {kind.accepted}")
@@ -560,35 +579,100 @@ class RoutingSettings(Settings):
     """What becomes of a message that belongs to no intake: kept as a dead letter, or rejected."""
 
 
-class SpoolSettings(Settings):
-    """Where events wait until their sink has them."""
+class SpoolTls(Settings):
+    """TLS towards the servers of a stream."""
 
-    type: Literal["sqlite", "memory"] = "sqlite"
-    """What holds them: sqlite, a file, or memory, which is empty after a stop."""
-    path: Annotated[str, DIRECTORY] = "/var/lib/collector"
-    """The directory of the file (sqlite); one daemon at a time uses it."""
-    max_bytes: Annotated[int, size(64 * KIB, 1 * TIB)] | None = None
-    """How much may wait, files of the write-ahead log included; unwritten for 10GiB, and for 256MiB
-    with type: memory."""
-    when_full: WhenFull = "block"
-    """What becomes of more: block, senders wait, or drop, counted as spool_full."""
-    synchronous: Literal["full", "normal"] = "full"
-    """When what was written is safe (sqlite): full, also when the machine loses power, or normal,
-    only when the process dies."""
+    ca_file: PemFile | None = None
+    """The file that holds the authorities that are trusted (PEM); unwritten for the system's."""
+    cert_file: PemFile | None = None
+    """The file that holds the collector's own certificate (PEM), for servers that ask for one."""
+    key_file: PemFile | None = None
+    """The file that holds the private key of that certificate (PEM)."""
 
     @classmethod
     def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
-        """Find a bound that a file cannot keep to."""
-        kind, given = written.get("type", "sqlite"), written.get("max_bytes")
-        if kind == "sqlite" and given is not None:
+        """Find a certificate without its key, and the other way round."""
+        return relations.all_or_none(written, ["cert_file", "key_file"])
+
+
+_STREAM_ONLY = _Only(roles.STREAM)
+
+
+class SpoolSettings(Settings):
+    """Where events wait until their sink has them."""
+
+    type: SpoolType = "sqlite"
+    """What holds them: sqlite, a file; memory, which is empty after a stop; jetstream, a stream of
+    NATS that several daemons share."""
+    path: Annotated[str, DIRECTORY] = "/var/lib/collector"
+    """The directory of the file (sqlite; jetstream, for what waits while the stream is away); one
+    daemon at a time uses it."""
+    max_bytes: Annotated[int, size(64 * KIB, 1 * TIB)] | None = None
+    """How much may wait, files of the write-ahead log included; unwritten for 10GiB, and for 256MiB
+    with type: memory. With jetstream it is how much the stream holds on each server."""
+    when_full: WhenFull = "block"
+    """What becomes of more: block, senders wait, or drop, counted as spool_full."""
+    synchronous: Literal["full", "normal"] = "full"
+    """When what was written to the file is safe (sqlite, jetstream): full, also when the machine
+    loses power, or normal, only when the process dies."""
+    servers: Annotated[
+        tuple[Annotated[str, NATS_URL], ...], Field(max_length=64), OneOrMany(), _STREAM_ONLY
+    ] = ()
+    """The servers of the cluster (jetstream), nats://host:4222 or tls://host:4222; one that answers
+    is enough."""
+    stream: Annotated[str, STREAM_NAME, _STREAM_ONLY] = "collector"
+    """The name of the stream (jetstream); dead letters are in another, with -dead-letters behind
+    it."""
+    replicas: Annotated[int, whole(1, 5), _STREAM_ONLY] = 3
+    """How many servers keep each event (jetstream): with 3 one may be lost, with 1 none."""
+    local_max_bytes: Annotated[int, size(1 * MIB, 1 * TIB), _STREAM_ONLY] = 1 * GIB
+    """How much may wait in the file at path (jetstream) while the stream is away or full."""
+    max_age: Annotated[Annotated[float, duration("1h", "3650d")] | None, _STREAM_ONLY] = None
+    """How long events are kept in the stream (jetstream): the servers delete what is older, which
+    nobody counts; unwritten for as long as it takes."""
+    ack_wait: Annotated[float, duration("2s", "1h"), _STREAM_ONLY] = 30.0
+    """After how long without a sign of life what one deliverer took is given to another
+    (jetstream)."""
+    credentials_file: Annotated[Annotated[Path, CREDENTIALS_FILE] | None, _STREAM_ONLY] = None
+    """The file of a NATS user (jetstream), with its JWT and its key."""
+    user: Annotated[Annotated[str, USER_NAME] | None, _STREAM_ONLY] = None
+    """The name of a NATS user who has a password (jetstream)."""
+    password_file: Annotated[SecretFile | None, _STREAM_ONLY] = None
+    """The file that holds that password (jetstream)."""
+    token_file: Annotated[SecretFile | None, _STREAM_ONLY] = None
+    """The file that holds the token that the servers ask for (jetstream)."""
+    tls: Annotated[SpoolTls | None, _STREAM_ONLY] = None
+    """TLS towards the servers (jetstream); with it, a server that offers none is not used."""
+
+    @classmethod
+    def relations(cls, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """Find settings of another type, what a stream needs, and a bound that none keeps to."""
+        kind = written.get("type", "sqlite")
+        if kind not in get_args(SpoolType):
+            return
+        yield from _misplaced(cls, written, "type", f"a {kind} spool")
+        if kind == roles.STREAM:
+            if not written.get("servers"):
+                yield Problem("servers", f"is missing; accepted: a list of {NATS_URL.accepted}")
+            yield from relations.at_most_one(written, ["credentials_file", "user", "token_file"])
+            yield from relations.all_or_none(written, ["user", "password_file"])
+        if kind != "memory" and (given := written.get("max_bytes")) is not None:
             with suppress(ValidationError):
                 if (cls.model_validate({"max_bytes": given}).max_bytes or MIB) < MIB:
-                    yield Problem("max_bytes", "too little for a file; accepted: 1MiB to 1TiB")
+                    what = "a file" if kind == "sqlite" else "a stream"
+                    yield Problem("max_bytes", f"too little for {what}; accepted: 1MiB to 1TiB")
 
     @property
     def bound(self) -> int:
-        """How much may wait, in octets."""
+        """How much may wait in the file or in memory, in octets."""
+        if self.type == roles.STREAM:
+            return self.local_max_bytes
         return self.max_bytes or (10 * GIB if self.type == "sqlite" else 256 * MIB)
+
+    @property
+    def stream_bound(self) -> int:
+        """How much the stream may hold on each server, in octets."""
+        return self.max_bytes or 10 * GIB
 
 
 class DeadLetterSettings(Settings):
@@ -685,12 +769,15 @@ class Config(Settings):
         return tuple(sink for sink in self.sinks if sink.name in intake.sinks)
 
 
-def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
+def load(
+    path: Path, environ: Mapping[str, str] = os.environ, role: roles.Role = roles.Role.ALL
+) -> Config:
     """Read a configuration file.
 
     Args:
         path: A YAML file in UTF-8.
         environ: What `${VAR}` refers to.
+        role: Of the daemon that goes by it; what that does not use is not looked at.
 
     Returns:
         The settings, checked in themselves and against one another; secret files were readable.
@@ -698,13 +785,31 @@ def load(path: Path, environ: Mapping[str, str] = os.environ) -> Config:
     Raises:
         ConfigError: The file cannot be used; holds every problem, not the first one.
     """
-    return parse(read_text(path), source=str(path), environ=environ)
+    return parse(read_text(path), source=str(path), environ=environ, role=role)
 
 
-def parse(text: str, *, source: str, environ: Mapping[str, str]) -> Config:
+def parse(
+    text: str, *, source: str, environ: Mapping[str, str], role: roles.Role = roles.Role.ALL
+) -> Config:
     """Read a configuration from a text; `source` names it in messages, the rest as `load`."""
-    tree, problems = substitute(read_mapping(text, source), environ)
+    tree, problems = plain_data(text, source=source, environ=environ, role=role)
     return build(tree, source=source, problems=problems)
+
+
+def plain_data(
+    text: str, *, source: str, environ: Mapping[str, str], role: roles.Role
+) -> tuple[dict[str, Any], list[Problem]]:
+    """Read a configuration as far as `build` takes it: as plain data, environment put in.
+
+    Returns:
+        What `role` looks at of it, and what is already known to be wrong.
+
+    Raises:
+        ConfigError: It is no mapping in YAML.
+    """
+    written = roles.part_of(read_mapping(text, source), role)
+    tree, problems = substitute(written, environ)
+    return tree, [*problems, *roles.problems(tree, role)]
 
 
 def build(tree: dict[str, Any], *, source: str, problems: Sequence[Problem] = ()) -> Config:
@@ -742,6 +847,7 @@ def warnings(config: Config) -> list[Problem]:
         *advice.on_sinks(config),
         *sink_relations.elasticsearch_warnings(config),
         *advice.on_filters(config),
+        *advice.on_spool(config),
         *advice.on_buffers(config),
     ]
 

@@ -7,6 +7,7 @@ What goes by the settings is left to those that derive from this: `single.Single
 from __future__ import annotations
 
 import asyncio
+import socket
 import time
 from abc import ABC, abstractmethod
 from dataclasses import asdict, replace
@@ -27,6 +28,7 @@ from collector.listeners.sockets import authority, reachable
 from collector.loading import Reloaded
 from collector.logs import Reports
 from collector.refusals import REFUSALS, StartError
+from collector.roles import STREAM
 from collector.service import InboxAccess
 from collector.settings.changes import as_running, changes, document_as_running, needs_restart
 from collector.settings.files import FileError
@@ -56,9 +58,11 @@ FILES_REPORT_SECONDS: Final = 300.0
 RELOAD_FAILED: Final = "failed, the earlier settings are in force; the log says why"
 STALE: Final = "some cannot be used now, what they held before is; the log says which"
 # Why nothing is reloaded then: it would begin to listen.
-NOT_LISTENING: Final = (
-    "the daemon does not listen: it is stopping, or delivers what waits and no more"
+NOT_READY: Final = (
+    "the daemon does not do its part: it is stopping, or delivers what waits and no more"
 )
+PART: Final = "this member"
+"""What `/api/status` tells of where several daemons share a stream; the stream itself is theirs."""
 
 log = structlog.get_logger(__name__)
 
@@ -133,7 +137,7 @@ class Daemon(ABC, Generic[Prepared]):
 
     @abstractmethod
     def ready(self) -> bool:
-        """Say whether every listener listens."""
+        """Say whether it does all of its part: every listener listens, what waits goes out."""
 
     @abstractmethod
     async def degraded(self) -> list[dict[str, str]]:
@@ -243,7 +247,8 @@ class Daemon(ABC, Generic[Prepared]):
 
     def _use_inbox(self, config: Config) -> None:
         """Serve the inbox if it is a sink."""
-        is_used = any(sink.is_inbox for sink in config.sinks)
+        delivers = self._loaded.role.delivers
+        is_used = delivers and any(sink.is_inbox for sink in config.sinks)
         if is_used and self._admin.inbox is None:
             log.warning("events are kept in the inbox, in memory only; a sink's url forwards them")
         self._admin.inbox = self._inbox if is_used else None
@@ -258,7 +263,14 @@ class Daemon(ABC, Generic[Prepared]):
             "ready": self.ready(),
             "access": self._admin.access,
             "inbox": None if inbox is None else inbox.status(),
+            "cluster": self._cluster(),
         }
+
+    def _cluster(self) -> dict[str, str] | None:
+        """Say which part is told of what several daemons do together; None if this one is alone."""
+        if self._loaded.config.spool.type != STREAM:
+            return None
+        return {"role": self._loaded.role, "member": socket.gethostname(), "part": PART}
 
     def _degraded(self) -> list[dict[str, str]]:
         """Name what works only in part of the daemon as such, as `/readyz` has it."""
@@ -329,7 +341,7 @@ class Daemon(ABC, Generic[Prepared]):
 
     async def _reload(self) -> Reloaded:
         if not self.ready():
-            return Reloaded(problem=NOT_LISTENING)
+            return Reloaded(problem=NOT_READY)
         before = self._loaded
         try:
             wanted = self._load()
@@ -339,7 +351,7 @@ class Daemon(ABC, Generic[Prepared]):
                 document=document_as_running(before.document, wanted.document),
             )
             if not await self._go_by(loaded):
-                return Reloaded(problem=NOT_LISTENING)
+                return Reloaded(problem=NOT_READY)
         except REFUSALS as error:
             problem = str(error)
             log.error("settings not reloaded, nothing has changed", problem=problem)  # noqa: TRY400

@@ -129,6 +129,8 @@ class Deliveries:
         event_of: reads a raw message again, for batches that are to be made anew.
         on_failure: called when a mistake of ours has ended a delivery.
         mask: replaces intake keys in what sinks say.
+        delivers: whether to post to sinks; else events are made in their forms for those who do,
+            and nothing is read that is needed to reach them.
     """
 
     def __init__(
@@ -138,12 +140,15 @@ class Deliveries:
         event_of: EventOf,
         on_failure: Callable[[], None],
         mask: Callable[[str], str] = str,
+        *,
+        delivers: bool = True,
     ) -> None:
         self._spool = spool
         self._stats = stats
         self._event_of = event_of
         self._on_failure = on_failure
         self._mask = mask
+        self._delivers = delivers
         self._plan = Plan()
         self._batchers: dict[tuple[str, str], Batcher] = {}
         self._plain_bodies = PlainBodies()
@@ -155,8 +160,8 @@ class Deliveries:
 
     # Changing.
 
-    @staticmethod
     def plan(
+        self,
         sinks: Iterable[SinkSettings],
         intakes: Iterable[IntakeSettings],
         shares: Mapping[str, Share],
@@ -172,7 +177,8 @@ class Deliveries:
             FileError: a file of secrets or certificates cannot be used; the text names it.
         """
         known = {intake.name: intake for intake in intakes}
-        return Plan({sink.name: _planned(sink, known.values()) for sink in sinks}, known, shares)
+        plan = _planned if self._delivers else _without_access
+        return Plan({sink.name: plan(sink, known.values()) for sink in sinks}, known, shares)
 
     def adopt(self, plan: Plan) -> None:
         """Take a plan over; call `settle` after it.
@@ -213,7 +219,9 @@ class Deliveries:
             self._spool.give_back(name)
             del self._deliveries[name]
         planned = self._plan.sinks.get(name)
-        if planned is not None and name not in self._deliveries and not self._is_stopping:
+        if planned is None or name in self._deliveries or self._is_stopping:
+            return
+        if self._delivers:
             self._deliveries[name] = self._started(planned)
 
     def _started(self, plan: SinkPlan) -> _Delivery:
@@ -324,6 +332,11 @@ def _planned(sink: SinkSettings, intakes: Iterable[IntakeSettings]) -> SinkPlan:
     # Before they are used: should one be replaced meanwhile, the next plan finds it changed.
     certificates = _digest(sink.tls)
     return SinkPlan(sink, form, request_headers(sink, form), client_context(sink.tls), certificates)
+
+
+def _without_access(sink: SinkSettings, intakes: Iterable[IntakeSettings]) -> SinkPlan:
+    """Return a plan for a sink that others post to: what its events look like."""
+    return SinkPlan(sink, format_of(sink, intakes), {}, tls=False, certificates=b"")
 
 
 def _digest(tls: SinkTls | None) -> bytes:

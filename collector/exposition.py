@@ -7,7 +7,7 @@ to: they are added to, never renamed.
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from prometheus_client.core import (
     CounterMetricFamily,
@@ -19,15 +19,22 @@ from prometheus_client.registry import Collector
 
 from collector import __version__
 from collector.listeners import reasons
-from collector.metrics import DEAD_LETTERS, PARTS, REJECTED, RELOADS, complete
+from collector.metrics import (
+    DEAD_LETTERS,
+    PARTS,
+    REJECTED,
+    RELOADS,
+    SHARED_DEAD_LETTERS,
+    complete,
+)
 from collector.parsers import base, repairs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from prometheus_client.core import Metric
 
-    from collector.metrics import Stats
+    from collector.metrics import SinkStats, Stats
     from collector.spool import Spool
 
     Samples = Iterable[tuple[tuple[str, ...], float]]
@@ -55,8 +62,11 @@ class MetricsCollector(Collector):
         yield from self._connections()
         yield from self._intakes()
         yield from self._senders()
-        yield from self._ledger()
+        stream = None if self._spool is None else self._spool.status().get("stream")
+        yield from self._ledger(is_shared=stream is not None)
         yield from self._spooled()
+        if stream is not None:
+            yield from self._shared(stream)
         yield from self._deliveries()
         yield from self._requests()
         yield from self._sinks()
@@ -214,7 +224,7 @@ class MetricsCollector(Collector):
             ),
         )
 
-    def _ledger(self) -> Iterator[Metric]:
+    def _ledger(self, *, is_shared: bool) -> Iterator[Metric]:
         ledger = self._stats.ledger
         samples: list[tuple[tuple[str, str], int]] = [
             (("received", ""), ledger.received),
@@ -223,12 +233,18 @@ class MetricsCollector(Collector):
             (("spooled", ""), ledger.spooled),
             (("delivered", ""), ledger.delivered),
         ]
+        if is_shared:
+            samples += [
+                (("handed_over", ""), ledger.handed_over),
+                (("taken_over", ""), ledger.taken_over),
+            ]
         for account in ("rejected", "dead_lettered", "dropped"):
             reasons: Counter[str] = getattr(ledger, account)
             samples += [((account, reason), count) for reason, count in reasons.items()]
         yield _gauge(
             "ledger_messages",
-            "Where every copy of every message is; received + copies equals the sum of the others.",
+            "Where every copy of every message is; received, copies and taken_over together are "
+            "the sum of the others.",
             ("account", "reason"),
             samples,
         )
@@ -236,9 +252,10 @@ class MetricsCollector(Collector):
             "events_dead_lettered",
             "Copies kept as dead letters, by intake (empty: none) and reason.",
             ("intake", "reason"),
-            self._stats.dead_letters_made().items(),
+            self._stats.dead_letters_made(is_shared=is_shared).items(),
         )
-        kept = complete(ledger.dead_lettered, DEAD_LETTERS)
+        known = DEAD_LETTERS + (SHARED_DEAD_LETTERS if is_shared else ())
+        kept = complete(ledger.dead_lettered, known)
         yield _gauge(
             "dead_letters",
             "Dead letters that are kept, by reason.",
@@ -316,8 +333,81 @@ class MetricsCollector(Collector):
             _known(spool.quarantined() if spool else None),
         )
 
+    def _shared(self, stream: Mapping[str, Any]) -> Iterator[Metric]:
+        """Yield what is known of a stream, as `/api/status` has it.
+
+        But for whether it is connected, and for what was handed over and taken over, each member
+        tells the same: what the servers say.
+        """
+        stats = self._stats
+        yield _gauge(
+            "stream_connected",
+            "1 while the stream can be used: its servers answer, and it is as settings have it.",
+            (),
+            (((), int(stream["connected"])),),
+        )
+        yield _counter(
+            "events_handed_over",
+            "Copies that this member has put into the stream, dead letters included.",
+            (),
+            (((), stats.handed_over()),),
+        )
+        yield _counter(
+            "events_taken_over",
+            "Copies of the stream that this member is done with: delivered or, after an operator's "
+            "decision or ours, given up or kept here.",
+            (),
+            (((), stats.taken_over()),),
+        )
+        yield from self._held(stream)
+
+    def _held(self, stream: Mapping[str, Any]) -> Iterator[Metric]:
+        """Yield what a stream holds, as its servers said last."""
+        label = ("sink",)
+        yield _gauge(
+            "stream_events",
+            "Copies in the stream that wait for a sink or are in flight to it, all members' alike.",
+            label,
+            (((name,), count) for name, count in stream["events"].items()),
+        )
+        yield _gauge(
+            "stream_redelivered",
+            "Messages of the stream that were taken more than once and are not dealt with.",
+            label,
+            (((name,), count) for name, count in stream["redelivered"].items()),
+        )
+        yield _gauge(
+            "stream_bytes",
+            "Octets that the stream takes on each of its servers.",
+            (),
+            _known(stream["octets"]),
+        )
+        yield _gauge(
+            "stream_max_bytes",
+            "The stream's bound.",
+            (),
+            _known(stream["max_bytes"]),
+        )
+        yield _gauge(
+            "stream_oldest_seconds",
+            "For how long the oldest batch has been in the stream; 0 when there is none.",
+            (),
+            _known(stream["oldest_seconds"]),
+        )
+        yield _gauge(
+            "stream_dead_letters",
+            "Dead letters in the stream, by reason; all members' alike.",
+            ("reason",),
+            (((reason,), count) for reason, count in stream["dead_letters"]["events"].items()),
+        )
+
+    @property
+    def _posted(self) -> Collection[SinkStats]:
+        """The sinks that are posted to here."""
+        return self._stats.sinks.values() if self._stats.delivers else ()
+
     def _deliveries(self) -> Iterator[Metric]:
-        sinks = self._stats.sinks.values()
+        sinks = self._posted
         label = ("sink",)
         yield _counter(
             "events_delivered",
@@ -346,7 +436,7 @@ class MetricsCollector(Collector):
         )
 
     def _requests(self) -> Iterator[Metric]:
-        sinks = self._stats.sinks.values()
+        sinks = self._posted
         label = ("sink",)
         yield _counter(
             "sink_requests",
@@ -377,7 +467,7 @@ class MetricsCollector(Collector):
         )
 
     def _sinks(self) -> Iterator[Metric]:
-        sinks = self._stats.sinks.values()
+        sinks = self._posted
         label = ("sink",)
         yield _gauge(
             "sink_up",
@@ -409,7 +499,7 @@ def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Samples) -> G
     return family
 
 
-def _known(value: int | None) -> Samples:
+def _known(value: float | None) -> Samples:
     """Return a sample without labels; none if the value is not known."""
     return () if value is None else (((), value),)
 

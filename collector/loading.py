@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from collector import embedded
-from collector.config import build
-from collector.settings.document import read_content, read_mapping, text_of
-from collector.settings.substitution import substitute
+from collector.config import build, plain_data
+from collector.roles import Role
+from collector.settings.document import read_content, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,11 +31,13 @@ class Loaded:
         config: the settings.
         sha256: the hash of their file, in hexadecimal, as `sha256sum` prints it.
         document: the file as plain data, environment put in; empty where there is none. Secret.
+        role: of the daemon that goes by them; what it does not use was not looked at.
     """
 
     config: Config
     sha256: str
     document: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    role: Role = Role.ALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +59,23 @@ Load = Callable[[], Loaded]
 """Reads settings; raises ConfigError where they cannot be used."""
 
 
-def load_file(path: Path, environ: Mapping[str, str] = os.environ) -> Loaded:
-    """Read a settings file.
+def load_file(path: Path, environ: Mapping[str, str] = os.environ, role: Role = Role.ALL) -> Loaded:
+    """Read a settings file, as far as a role looks at it.
 
     Raises:
         ConfigError: it cannot be used.
     """
     content, source = read_content(path), str(path)
-    document, problems = substitute(read_mapping(text_of(content, source), source), environ)
-    return Loaded(build(document, source=source, problems=problems), hash_of(content), document)
+    document, problems = plain_data(
+        text_of(content, source), source=source, environ=environ, role=role
+    )
+    config = build(document, source=source, problems=problems)
+    return Loaded(config, hash_of(content), document, role)
 
 
-def from_file(path: Path) -> Load:
+def from_file(path: Path, role: Role = Role.ALL) -> Load:
     """Return what reads a settings file again and again."""
-    return partial(load_file, path)
+    return partial(load_file, path, role=role)
 
 
 def load_embedded(environ: Mapping[str, str] = os.environ) -> Loaded:

@@ -15,6 +15,7 @@ import uvloop
 from collector import __version__, logs, memory
 from collector.listeners.opening import OwnSockets
 from collector.loading import Loaded
+from collector.roles import Role
 from collector.single import SingleDaemon
 from collector.switches import uses_kernel
 from collector.systemd import InheritedSockets, Notifier, inherited_sockets
@@ -107,11 +108,13 @@ async def _reload_at(hangup: asyncio.Event, daemon: AnyDaemon) -> None:
             await daemon.reload(logs.SIGNAL)
 
 
-async def drain(config: Config, progress: Callable[[int], None]) -> int:
+async def drain(config: Config, progress: Callable[[int], None], role: Role = Role.ALL) -> int:
     """Deliver what waits without listening, until nothing does or a signal asks for a stop.
 
     Args:
         config: the settings.
+        role: of the daemon whose files they are: what one that only receives has goes to those who
+            deliver.
         progress: called now and then with how many copies wait.
 
     Returns:
@@ -120,11 +123,11 @@ async def drain(config: Config, progress: Callable[[int], None]) -> int:
     Raises:
         StartError: the spool cannot be used, as while the daemon runs.
     """
-    loaded = Loaded(config, sha256="")
+    loaded = Loaded(config, sha256="", role=role)
     sockets = OwnSockets(InheritedSockets([]))
     kernel = uses_kernel(os.environ)
     daemon = SingleDaemon(
-        loaded, lambda: loaded, sockets, Notifier({}), listens=False, uses_kernel=kernel
+        loaded, lambda: loaded, sockets, Notifier({}), stays=False, uses_kernel=kernel
     )
     _on_stop_signal(daemon.stop_asked.set)
     await daemon.start()

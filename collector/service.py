@@ -21,7 +21,12 @@ from pydantic import SecretStr
 
 from collector import drift, memory, sightings
 from collector.admin.inbox import SECRET_HEADER
-from collector.admin.status import intake_status, listener_status, sink_status
+from collector.admin.status import (
+    intake_status,
+    listener_status,
+    sink_status,
+    unused_sink_status,
+)
 from collector.board import BUFFERED_OCTETS, Post
 from collector.courses import Courses, whole
 from collector.dead_letters import Office
@@ -38,11 +43,13 @@ from collector.masking import Masker
 from collector.metrics import IntakeStats, ListenerStats, Stats
 from collector.pipeline import Pipeline, Rules
 from collector.refusals import StartError
+from collector.roles import Role
 from collector.routing import Router
 from collector.spool.building import build_spool, shares
 from collector.spool.files import LockedError
-from collector.spool.sqlite import SqliteSpool
+from collector.spool.memory import MemorySpool
 from collector.spool.store import NewerVersionError
+from collector.stream import MismatchError
 from collector.syslog.message import KeyName
 from collector.tail import Tail
 
@@ -96,6 +103,7 @@ class Service:
         sockets: give the listeners what they receive from.
         post: its place among the workers; by default it is the only one.
         uses_kernel: whether messages of known shapes are read by the compiled kernel.
+        role: what it does of the work that several daemons share.
 
     Attributes:
         stats: its counters.
@@ -112,17 +120,21 @@ class Service:
         post: Post | None = None,
         *,
         uses_kernel: bool = True,
+        role: Role = Role.ALL,
     ) -> None:
         self._config = config
+        self._role = role
         self._sockets = sockets
         self._post = post or Post.alone()
         self._uses_kernel = uses_kernel
-        self._is_listening = False
-        self.stats = Stats(Ledger())
+        self._is_ready = False
+        self.stats = Stats(Ledger(), delivers=role.delivers)
         self._watches: dict[str, drift.DriftWatch] = {}
         self._tail = Tail()
         self._masker = Masker(KeyName())
-        self._spool = build_spool(config, self.stats.ledger, self._post)
+        self._spool = build_spool(
+            config, self.stats.ledger, self._post, role, self.stats.dead_lettered
+        )
         self._buffers = Buffers(
             config.max_buffered_bytes, self._post.board.column(BUFFERED_OCTETS), self._post.count
         )
@@ -136,8 +148,8 @@ class Service:
     # What is told of it.
 
     def ready(self) -> bool:
-        """Say whether every listener listens."""
-        return self._is_listening
+        """Say whether it does all of its part: every listener listens, what waits goes out."""
+        return self._is_ready
 
     def is_hindered(self) -> bool:
         """Say whether nothing that comes in can be kept: the spool cannot be written."""
@@ -168,19 +180,27 @@ class Service:
             "buffered_bytes": self._buffers.octets,
             "listeners": [
                 listener_status(item, stats.listeners[item.name], addresses.get(item.name))
-                for item in self._config.listeners
+                for item in self._role.listeners(self._config)
             ],
             "intakes": [
                 intake_status(item, stats.intakes[item.name], stats.sightings)
                 for item in self._config.intakes
             ],
-            "sinks": [
-                sink_status(sink, stats.sinks[sink.name], self._spool.backlog(sink.name))
-                for sink in self._deliveries.sinks
-            ],
+            "sinks": self._sinks_status(),
             "spool": {"type": self._config.spool.type, **self._spool.status()},
             "drift": drift.status(self._watches.values()),
         }
+
+    def _sinks_status(self) -> list[dict[str, Any]]:
+        backlog = self._spool.backlog
+        if not self._role.delivers:
+            return [
+                unused_sink_status(sink.name, backlog(sink.name)) for sink in self._config.sinks
+            ]
+        return [
+            sink_status(sink, self.stats.sinks[sink.name], backlog(sink.name))
+            for sink in self._deliveries.sinks
+        ]
 
     def tail(self, wanted: Wanted) -> AsyncGenerator[Tailed]:
         """Yield messages as they are dealt with, until it is closed."""
@@ -207,15 +227,15 @@ class Service:
         await self._start_spool()
         self._build()
 
-    def begin(self, *, listens: bool = True) -> None:
+    def begin(self, *, stays: bool = True) -> None:
         """Begin what goes on beside, once the first settings are gone by.
 
         Args:
-            listens: whether there are listeners; without, only what waits is delivered.
+            stays: whether it does its part from now on; else it delivers what waits, and no more.
         """
-        self._is_listening = listens
+        self._is_ready = stays
         self._serve_requests()
-        if listens:
+        if stays and self._role.receives:
             self._beside.begin(self._look_after_senders(), "senders")
             self._beside.begin(self._look_after_memory(), "memory")
             self._beside.begin(self._look_after_buffers(), "buffers")
@@ -223,12 +243,13 @@ class Service:
     async def stop(self) -> None:
         """Stop listening, deliver what is there, give up after the grace period or if cancelled."""
         end = asyncio.get_running_loop().time() + self._config.shutdown_grace
-        self._is_listening = False
+        self._is_ready = False
         log.info("stopping", grace_seconds=self._config.shutdown_grace)
         try:
             await self._listening.stop()
             self._deliveries.flush()
             self._deliveries.hurry()
+            self._spool.wind_down()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(end):
                     await self._spool.emptied()
@@ -256,7 +277,12 @@ class Service:
         rules = Rules(Router([], {}, {}, []), KeyName())
         self._pipeline = Pipeline(rules, ids, stats, spool, self._tail)
         self._deliveries = Deliveries(
-            spool, stats, self._pipeline.read_again, self.fail, self._masked
+            spool,
+            stats,
+            self._pipeline.read_again,
+            self.fail,
+            self._masked,
+            delivers=self._role.delivers,
         )
         durability = Durability(spool, self._deliveries.flush, loop)
         receivers = Receivers(self._pipeline, self._buffers, durability)
@@ -265,6 +291,10 @@ class Service:
     async def prepare(self, config: Config, *, listen: bool = True) -> Prepared:
         """Do what can fail of going by settings; nothing has changed then.
 
+        Args:
+            config: the settings.
+            listen: whether to listen, as far as that is its part.
+
         Raises:
             ConfigError, FileError or ListenError: they cannot be gone by.
         """
@@ -272,7 +302,7 @@ class Service:
             [self._with_inbox(sink) for sink in config.sinks], config.intakes, shares(config)
         )
         keys = read_keys(config)
-        listening = await self._listening.plan(config.listeners if listen else ())
+        listening = await self._listening.plan(self._role.listeners(config) if listen else ())
         return Prepared(config, deliveries, listening, keys)
 
     def discard(self, prepared: Prepared) -> None:
@@ -332,7 +362,7 @@ class Service:
         stats = self.stats
         for intake in config.intakes:
             stats.intakes.setdefault(intake.name, IntakeStats(intake.name))
-        for listener in config.listeners:
+        for listener in self._role.listeners(config):
             stats.listeners.setdefault(listener.name, ListenerStats(listener.name))
         reasons = (*stats.drop_reasons, *filters.reasons(config))
         stats.drop_reasons = tuple(dict.fromkeys(reasons))
@@ -342,16 +372,17 @@ class Service:
     def _expected(self, config: Config) -> dict[str, float | None]:
         """Return for each intake how long its senders may be silent.
 
-        One of several workers hears only some of them: the supervisor tells who is silent.
+        One of several workers hears only some of them: the supervisor tells who is silent. Who only
+        delivers hears nobody.
         """
-        is_alone = self._post.count == 1
-        return {intake.name: intake.expect_every if is_alone else None for intake in config.intakes}
+        tells = self._post.count == 1 and self._role.receives
+        return {intake.name: intake.expect_every if tells else None for intake in config.intakes}
 
     def _forget(self) -> None:
         """Let go of the counters of what is no longer there."""
         for known, entries in (
             (self.stats.intakes, self._config.intakes),
-            (self.stats.listeners, self._config.listeners),
+            (self.stats.listeners, self._role.listeners(self._config)),
         ):
             for name in known.keys() - {entry.name for entry in entries}:
                 del known[name]
@@ -390,7 +421,7 @@ class Service:
 
     def _serve_requests(self) -> None:
         """Have what the command line asks for carried out, where there is a file to ask in."""
-        if isinstance(self._spool, SqliteSpool):
+        if not isinstance(self._spool, MemorySpool):
             office = Office(
                 self._pipeline,
                 self._deliveries.batchers,
@@ -412,6 +443,8 @@ class Service:
             await self._spool.start()
         except (LockedError, NewerVersionError) as error:
             raise StartError(f"spool.path: {error}") from error
+        except MismatchError as error:
+            raise StartError(f"spool.stream: {error}") from error
         except (OSError, sqlite3.Error) as error:
             problem = f"{self._config.spool.path} cannot be used: {error}"
             raise StartError(f"spool.path: {problem}") from error

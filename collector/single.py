@@ -31,7 +31,8 @@ class SingleDaemon(Daemon[Prepared]):
         load: reads them again.
         sockets: bind what the listeners receive from.
         notifier: tells systemd how the daemon is.
-        listens: whether to start listeners at all; without, only what waits is delivered.
+        stays: whether it does its part until it is told to stop; else it opens no listener,
+            delivers what waits, and no more.
         uses_kernel: whether messages of known shapes are read by the compiled kernel.
     """
 
@@ -42,12 +43,14 @@ class SingleDaemon(Daemon[Prepared]):
         sockets: OwnSockets,
         notifier: Notifier,
         *,
-        listens: bool = True,
+        stays: bool = True,
         uses_kernel: bool = True,
     ) -> None:
-        self._listens = listens
+        self._stays = stays
         post = Post.alone()
-        self._service = Service(loaded.config, sockets, post, uses_kernel=uses_kernel)
+        self._service = Service(
+            loaded.config, sockets, post, uses_kernel=uses_kernel, role=loaded.role
+        )
         super().__init__(
             loaded, load, sockets, notifier, stats=self._service.stats, shown=post.board
         )
@@ -61,7 +64,7 @@ class SingleDaemon(Daemon[Prepared]):
     # What is told of it.
 
     def ready(self) -> bool:
-        """Say whether every listener listens."""
+        """Say whether it does all of its part: every listener listens, what waits goes out."""
         return self._service.ready()
 
     async def degraded(self) -> list[dict[str, str]]:
@@ -102,8 +105,8 @@ class SingleDaemon(Daemon[Prepared]):
         await self._service.open()
 
     def _begin(self) -> None:
-        self._service.begin(listens=self._listens)
-        if self._listens:
+        self._service.begin(stays=self._stays)
+        if self._stays:
             self._beside.begin(self.look_after_files(), "files")
             self._beside.begin(self.look_after_history(), "history")
 
@@ -121,7 +124,7 @@ class SingleDaemon(Daemon[Prepared]):
 
     async def _prepare(self, loaded: Loaded) -> Prepared:
         self._service.inbox = self._inbox_access()
-        return await self._service.prepare(loaded.config, listen=self._listens)
+        return await self._service.prepare(loaded.config, listen=self._stays)
 
     async def _take_over(self, prepared: Prepared) -> None:
         self._service.adopt(prepared)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 import aiohttp
 import yaml
 
+from collector.roles import Role
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
@@ -28,6 +30,7 @@ class Daemon:
     Args:
         directory: where its settings file goes.
         settings: its settings; ports of 0 let the kernel choose.
+        role: what it does of the work that several share.
         defaults: by section, what holds where the settings do not say otherwise.
 
     Attributes:
@@ -46,10 +49,12 @@ class Daemon:
         directory: Path,
         settings: dict[str, Any],
         *,
+        role: Role = Role.ALL,
         defaults: dict[str, dict[str, Any]] = DEFAULTS,
     ) -> None:
         self.file = directory / "collector.yaml"
         self.headers: dict[str, str] = {}
+        self._role = role
         self._defaults = defaults
         self._settings = settings
         self.lines: list[dict[str, Any]] = []
@@ -59,12 +64,15 @@ class Daemon:
     async def __aenter__(self) -> Self:
         self.configure(self._settings)
         self.process = await self._start(
-            sys.executable, "-m", "collector", "run", "-c", str(self.file)
+            *(sys.executable, "-m", "collector", "run", "-c", str(self.file)),
+            *([] if self._role is Role.ALL else ["--role", self._role]),
         )
         self._reader = asyncio.create_task(self._read_log())
-        for listener in self._settings["listeners"]:
+        for listener in self._settings["listeners"] if self._role.receives else ():
             await self.logged("listening", listener=listener["name"])
         self.admin_url = (await self.logged("admin server listening"))["url"]
+        if not self._role.receives:
+            await self.logged("audit", action="start")
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -192,8 +200,9 @@ def free_port() -> int:
 
 
 def imbalance(ledger: dict[str, Any]) -> int:
-    """Return received + copies less all other accounts."""
+    """Return what came in less all accounts of where it is."""
+    whole = ledger["received"] + ledger["copies"] + ledger["taken_over"]
     accounted = ledger["in_memory"] + ledger["spooled"] + ledger["delivered"]
     for account in ("rejected", "dead_lettered", "dropped"):
         accounted += sum(ledger[account].values())
-    return ledger["received"] + ledger["copies"] - accounted
+    return whole - accounted - ledger["handed_over"]

@@ -84,11 +84,33 @@ def sink_status(sink: HttpSink, stats: SinkStats, backlog: Backlog) -> dict[str,
         "failure_store": stats.failure_store,
         "requests": dict(stats.requests),
         "in_flight": stats.in_flight,
-        "waiting": {
-            "events": backlog.events,
-            "octets": backlog.octets,
-            "oldest_seconds": round(backlog.oldest_seconds, 3),
-        },
+        "waiting": _waiting(backlog),
+    }
+
+
+def unused_sink_status(name: str, backlog: Backlog) -> dict[str, Any]:
+    """Return the state of a sink that is posted to by other daemons, or by nobody yet."""
+    return {
+        "name": name,
+        "up": True,
+        "paused": False,
+        "problem": None,
+        "down_since": None,
+        "last_success": None,
+        "last_failure": None,
+        "delivered": 0,
+        "failure_store": 0,
+        "requests": {},
+        "in_flight": 0,
+        "waiting": _waiting(backlog),
+    }
+
+
+def _waiting(backlog: Backlog) -> dict[str, Any]:
+    return {
+        "events": backlog.events,
+        "octets": backlog.octets,
+        "oldest_seconds": round(backlog.oldest_seconds, 3),
     }
 
 

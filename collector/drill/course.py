@@ -118,7 +118,7 @@ async def _run(
             config = settings.checked(
                 private, source=source, transport=plan.transport, environ=os.environ
             )
-            for text in settings.notes(config, directory):
+            for text in settings.notes(tree, config, directory):
                 note(text)
             sink.stand_in(config)
             daemon_file = settings.write(private, directory)

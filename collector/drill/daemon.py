@@ -13,6 +13,7 @@ import orjson
 
 from collector.admin import client
 from collector.config import AdminSettings
+from collector.roles import Role
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +67,8 @@ class PrivateDaemon:
         # A session of its own: Ctrl-C is for the drill, which then ends it.
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-m", "collector", "run", "-c", str(self._file)),
+            # Whatever part this machine has of what several do.
+            *("-m", "collector", "run", "-c", str(self._file), "--role", Role.ALL),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,

@@ -15,6 +15,7 @@ import yaml
 
 from collector import config as settings
 from collector import embedded
+from collector.roles import STREAM
 from collector.settings.document import read_mapping, read_text
 from collector.settings.problems import ConfigError, Problem
 from collector.settings.units import MIB, format_size
@@ -42,6 +43,8 @@ _STAND_INS = {"relp": "tcp", "unix": "tcp", "unix-datagram": "udp"}
 _DOOR_OF_LISTENER = ("allowed_sources", "proxy_protocol", "tls", "path", "mode")
 # How the user's sink is reached and asked.
 _DOOR_OF_SINK = ("auth", "headers", "tls", "proxy")
+# What a file and a stream have in common.
+_OF_BOTH_SPOOLS = ("when_full", "synchronous")
 _EMBEDDED = "embedded default"
 
 
@@ -89,10 +92,20 @@ def private(tree: Mapping[str, Any], *, directory: Path, sink_url: str) -> dict[
             sink.pop(name, None)
     spool = changed.get("spool") or {}
     if isinstance(spool, dict):
-        changed["spool"] = {**spool, "path": str(directory / SPOOL_NAME)}
+        changed["spool"] = {**_local(spool), "path": str(directory / SPOOL_NAME)}
     changed["admin"] = {"host": HOST, "port": 0}
     changed["logging"] = {"level": "info", "format": "json"}
     return changed
+
+
+def _local(spool: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings of a spool, of a file instead of a stream that others share."""
+    if spool.get("type") != STREAM:
+        return dict(spool)
+    kept = {name: spool[name] for name in _OF_BOTH_SPOOLS if name in spool}
+    if "local_max_bytes" in spool:
+        kept["max_bytes"] = spool["local_max_bytes"]
+    return kept
 
 
 def key_of(intake: int) -> str:
@@ -151,14 +164,22 @@ def write(tree: Mapping[str, Any], directory: Path) -> Path:
     return file
 
 
-def notes(config: Config, directory: Path) -> list[str]:
-    """Say where the drill can be less than the settings ask for."""
+def notes(tree: Mapping[str, Any], config: Config, directory: Path) -> Iterator[str]:
+    """Say where the drill is, or can be, less than the settings ask for.
+
+    Args:
+        tree: The user's settings as they are written.
+        config: Those of the private daemon.
+        directory: Where it may write.
+    """
+    spool = tree.get("spool")
+    if isinstance(spool, dict) and spool.get("type") == STREAM:
+        yield "the private daemon keeps events in a file of its own and touches no stream"
     free, bound = shutil.disk_usage(directory).free, config.spool.bound
-    if config.spool.type == "memory" or free >= bound:
-        return []
-    room = format_size(free // MIB * MIB)
-    has_less = f"{directory} has room for {room} only, spool.max_bytes is {format_size(bound)}"
-    return [f"{has_less}; TMPDIR names another directory"]
+    if config.spool.type != "memory" and free < bound:
+        room = format_size(free // MIB * MIB)
+        has_less = f"{directory} has room for {room} only, spool.max_bytes is {format_size(bound)}"
+        yield f"{has_less}; TMPDIR names another directory"
 
 
 def _parsed(tree: Mapping[str, Any], source: str, environ: Mapping[str, str]) -> Config:

@@ -188,7 +188,7 @@ class PrivateSink:
     def _accept(self, request: web.Request, body: bytes) -> web.Response:
         name, form = self._sinks[request.match_info["sink"]]
         codec = request.headers.get(hdrs.CONTENT_ENCODING, "none")
-        documents = _documents(form, DECOMPRESS[codec](body))
+        documents = _documents(form, DECOMPRESS[codec](body, MAX_REQUEST_BYTES))
         numbers = [
             int(found[1])
             for document in documents

@@ -26,7 +26,7 @@ OUTAGE_DROPS = frozenset({SPOOL_FULL, EVICTED, EXPIRED, PURGED, "shutdown"})
 # Reasons for which the ledger counts a copy for one sink. Dead letters of other reasons, what is
 # rejected and what is over max_rate are messages that no copy was made of.
 _COPY_DROPS = ("filter:", "only:", *OUTAGE_DROPS)
-_COPY_LETTERS = ("refused", "gave_up", "buried")
+_COPY_LETTERS = ("refused", "gave_up", "buried", "stream_refused", "too_large_for_stream")
 
 
 @dataclass(frozen=True, slots=True)

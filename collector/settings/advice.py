@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from collector.events.fields import may_have
+from collector.roles import STREAM
 from collector.settings import constant_fields
 from collector.settings.problems import Problem, listed, shown
 
@@ -136,6 +137,33 @@ def _held_up_by(config: Config, sink: SinkSettings) -> str:
     reached = ((intake, config.sinks_of(intake)) for intake in config.intakes)
     names = [shown(intake.name) for intake, sinks in reached if sink in sinks and len(sinks) > 1]
     return f"intake {' and '.join(names)}" if names else ""
+
+
+def on_spool(config: Config) -> Iterator[Problem]:
+    """Find streams that lose what they hold, and servers that are told a secret in the open."""
+    spool = config.spool
+    if spool.type != STREAM:
+        return
+    if spool.replicas == 1:
+        message = "what a server holds is lost with it; with 3 servers and replicas, one may be"
+        yield Problem("spool.replicas", message)
+    elif spool.replicas % 2 == 0:
+        message = f"of {spool.replicas} servers no more may be lost than of {spool.replicas - 1}"
+        yield Problem("spool.replicas", message)
+    if spool.max_age is not None:
+        message = "the servers delete events that wait for longer, and no account knows of them"
+        yield Problem("spool.max_age", message)
+    secret = "the password" if spool.password_file else "the token" if spool.token_file else ""
+    for index, url in enumerate(spool.servers):
+        if secret and spool.tls is None and _is_open(url):
+            message = f"{secret} is sent in plain text, and so are events; use tls:// or spool.tls"
+            yield Problem(f"spool.servers[{index}]", message)
+
+
+def _is_open(url: str) -> bool:
+    """Say whether others can read along on the way to a server."""
+    parts = urlsplit(url)
+    return parts.scheme == "nats" and not is_loopback(parts.hostname or "")
 
 
 def is_loopback(host: str) -> bool:

@@ -25,6 +25,7 @@ from collector.settings.files import FileError, read_beginning
 from collector.settings.problems import kind_of, shown, unchosen
 from collector.settings.secret_files import (
     MAX_SECRET_LENGTH,
+    read_credentials,
     read_secret,
     secret_flaw,
 )
@@ -346,6 +347,17 @@ def _read_proxy_url(value: object) -> SecretStr:
     return SecretStr(url)
 
 
+def _read_nats_url(value: object) -> str:
+    """Read where a server of NATS is; a URL is not shown, since it may hold a password."""
+    url = _text(value, secret=True)
+    parts = _split_url(url, {"nats", "tls"})
+    if "@" in parts.netloc:
+        raise KindError("holds a user name, a password or a token, which belong in files")
+    if parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise KindError("holds more than the address of a server")
+    return url
+
+
 def _split_url(url: str, schemes: AbstractSet[str]) -> SplitResult:
     """Take a URL apart that names a host."""
     if len(url) > MAX_URL_LENGTH or not url.isprintable() or " " in url:
@@ -382,6 +394,15 @@ def _read_pem_file(value: object) -> Path:
         raise _unusable(error) from None
     if not beginning:
         raise _unusable(FileError(path, "is empty"))
+    return path
+
+
+def _read_credentials_file(value: object) -> Path:
+    path = _path(value)
+    try:
+        read_credentials(path)
+    except FileError as error:
+        raise _unusable(error) from None
     return path
 
 
@@ -460,6 +481,11 @@ URL = _text_kind(
 )
 """Where a sink posts to."""
 
+NATS_URL = _text_kind(
+    _read_nats_url, "nats://host:port or tls://host:port", pattern="^(nats|tls)://[^@]+$"
+)
+"""A server of a NATS cluster."""
+
 SECRET = _text_kind(
     _read_secret, f"1 to {MAX_SECRET_LENGTH} characters on one line", maxLength=MAX_SECRET_LENGTH
 )
@@ -472,6 +498,11 @@ SECRET_FILE = _text_kind(
 
 PEM_FILE = _text_kind(_read_pem_file, "a readable file in PEM form")
 """The path of a file of certificates or of a private key; what it holds is checked at its use."""
+
+CREDENTIALS_FILE = _text_kind(
+    _read_credentials_file, "a readable file with a JWT and a seed, as nsc writes for a user"
+)
+"""The path of a NATS user's file of several lines; it is read again at each connection."""
 
 PEER_NAME = _text_kind(
     _read_peer_name,
@@ -521,6 +552,11 @@ MODE = Kind(
 
 LABEL = text("[A-Za-z0-9_.-]{1,64}", "a name", "1 to 64 letters, digits, '_', '.' and '-'")
 """A name that metrics, logs and URLs can carry as it is."""
+
+STREAM_NAME = text(
+    "[A-Za-z0-9_-]{1,64}", "a name of a stream", "1 to 64 letters, digits, '_' and '-'"
+)
+"""The name of a stream of NATS, also the beginning of its subjects."""
 
 HEADER_NAME = text(
     "[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}",

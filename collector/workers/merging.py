@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client.core import Metric
 
-from collector.admin.status import SHOWN_SOURCES, intake_status
+from collector.admin.status import SHOWN_SOURCES, intake_status, unused_sink_status
 from collector.drift import WITHOUT_VALUE
 from collector.metrics import IntakeStats
+from collector.roles import STREAM
 from collector.sightings import Sightings
-from collector.spool import files
+from collector.spool import Backlog, files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-    from collector.config import Config
+    from collector.config import Config, SpoolSettings
 
 Packed = list[dict[str, Any]]
 """Metric families of a process: `{name, help, type, samples: [[name, labels, value], …]}`."""
@@ -39,6 +40,7 @@ LEAST: Final = frozenset(
         "collector_spool_disk_free_bytes",
         "collector_spool_max_bytes",
         "collector_spool_writable",
+        "collector_stream_connected",
         "collector_tls_certificate_expiry_timestamp_seconds",
         "process_max_fds",
         "process_start_time_seconds",
@@ -56,10 +58,19 @@ GREATEST: Final = frozenset(
         "collector_spool_oldest_seconds",
         "collector_spool_quarantined_bytes",
         "collector_spool_share_full",
+        "collector_stream_bytes",
+        "collector_stream_dead_letters",
+        "collector_stream_events",
+        "collector_stream_max_bytes",
+        "collector_stream_oldest_seconds",
+        "collector_stream_redelivered",
         "python_info",
     }
 )
-"""Gauges of which the greatest does. All others are added up."""
+"""Gauges of which the greatest does. All others are added up.
+
+What a stream holds is the same for all workers, who hear of it one after the other.
+"""
 
 COUNTED: Final = frozenset({"counter", "histogram"})
 """Types of families that outlive their process: what it has counted stays counted."""
@@ -162,8 +173,7 @@ def _combination(family: Mapping[str, Any]) -> Callable[[tuple[float, float]], f
 
 def blank(config: Config) -> Part:
     """Return the state of a daemon whose workers have not said anything yet, but for listeners."""
-    waiting = {"events": 0, "octets": 0, "oldest_seconds": 0.0}
-    counts = {"delivered": 0, "failure_store": 0, "requests": {}, "in_flight": 0}
+    nothing = Backlog(0, 0, 0.0)
     spool: Part = {
         "type": config.spool.type,
         "octets": 0,
@@ -171,7 +181,7 @@ def blank(config: Config) -> Part:
         "full": False,
         "gone": {},
     }
-    if config.spool.type == "sqlite":
+    if config.spool.type != "memory":
         directory = Path(config.spool.path)
         spool |= {
             "path": str(directory),
@@ -179,25 +189,33 @@ def blank(config: Config) -> Part:
             "quarantined": files.quarantined_octets(directory),
             "in_memory_at_last_write": 0,
         }
+    if config.spool.type == STREAM:
+        spool["stream"] = _unknown_stream(config.spool)
     return {
         "intakes": [
             intake_status(item, IntakeStats(item.name), Sightings()) for item in config.intakes
         ],
-        "sinks": [
-            {
-                "name": item.name,
-                "up": True,
-                "paused": False,
-                "problem": None,
-                "down_since": None,
-                "last_success": None,
-                "last_failure": None,
-                **counts,
-                "waiting": waiting,
-            }
-            for item in config.sinks
-        ],
+        "sinks": [unused_sink_status(item.name, nothing) for item in config.sinks],
         "spool": spool,
+    }
+
+
+def _unknown_stream(settings: SpoolSettings) -> Part:
+    """Return the state of a stream of which no worker has said anything yet."""
+    return {
+        "name": settings.stream,
+        "connected": False,
+        "problem": "",
+        "leader": "",
+        "messages": None,
+        "octets": None,
+        "max_bytes": settings.stream_bound,
+        "oldest_seconds": None,
+        "events": {},
+        "redelivered": {},
+        "dead_letters": {"messages": None, "octets": None, "events": {}},
+        "outgoing_octets": 0,
+        "in_hand": {},
     }
 
 
@@ -357,7 +375,34 @@ def _spool(entries: list[Part]) -> Part:
             entry["in_memory_at_last_write"] for entry in entries
         )
         found["quarantined"] = max(entry["quarantined"] for entry in entries)
+    if "stream" in found:
+        found["stream"] = _stream([entry["stream"] for entry in entries])
+        # Each worker names what is in the stream, which is not to be counted as often.
+        counts = [item for entry in entries for item in entry["gone"].items()]
+        found["gone"] = {sink: max(n for name, n in counts if name == sink) for sink, _ in counts}
     return found
+
+
+_OWN_OF_STREAM: Final = ("outgoing_octets", "in_hand")
+"""What of the state of a stream is each worker's own."""
+
+
+def _stream(entries: list[Part]) -> Part:
+    """Combine what the supervisor and the workers say of the stream that they share.
+
+    What it holds is told by a worker that is connected, if one is; what is on its way is added up.
+    """
+    blank, *of_workers = entries
+    if not of_workers:
+        return blank
+    known = next((entry for entry in of_workers if entry["connected"]), of_workers[0])
+    problems = [entry["problem"] for entry in of_workers if entry["problem"]]
+    return {
+        **known,
+        "connected": all(entry["connected"] for entry in of_workers),
+        "problem": problems[0] if problems else "",
+        **summed({name: item[name] for name in _OWN_OF_STREAM} for item in of_workers),
+    }
 
 
 def _drift(entries: Iterable[Part]) -> list[Part]:

@@ -104,7 +104,8 @@ class Supervisor(Daemon[Prepared]):
             loaded, load, sockets, notifier, stats=Stats(Ledger()), shown=self._crew.board
         )
         self._failed = False
-        self._is_listening = False
+        self._role = loaded.role
+        self._is_ready = False
         self._dealing = Dealing(self._crew.members)
         self._listening = Listening(
             Dealers(self._dealing), sockets, self._stats, self._dealing.gate
@@ -126,8 +127,8 @@ class Supervisor(Daemon[Prepared]):
     # What is told of it.
 
     def ready(self) -> bool:
-        """Say whether every listener listens, and a worker is there to serve it."""
-        return self._is_listening and any(member.is_running for member in self._crew.members)
+        """Say whether every listener listens, and a worker is there to do the work."""
+        return self._is_ready and any(member.is_running for member in self._crew.members)
 
     async def degraded(self) -> list[dict[str, str]]:
         """Name what works only in part, each with the reason; anybody may read it."""
@@ -152,11 +153,12 @@ class Supervisor(Daemon[Prepared]):
     # Beginning and end.
 
     def _begin(self) -> None:
-        self._is_listening = True
+        self._is_ready = True
         for member in self._crew.members:
             course = self._crew.keep(member, self._dealing.forget, self._replace)
             self._beside.begin(course, f"worker {member.number}")
-        self._beside.begin(self._look_after_senders(), "senders")
+        if self._role.receives:
+            self._beside.begin(self._look_after_senders(), "senders")
         self._beside.begin(self._rates.go_on(), "rates")
         self._beside.begin(self.look_after_files(), "files")
         self._beside.begin(self.look_after_history(), "history")
@@ -171,7 +173,7 @@ class Supervisor(Daemon[Prepared]):
 
         If cancelled, they have no more than a moment.
         """
-        self._is_listening = False
+        self._is_ready = False
         self._beside.cancel()
         self._admin.end_streams()
         grace = self._loaded.config.shutdown_grace
@@ -195,6 +197,7 @@ class Supervisor(Daemon[Prepared]):
         settings = {
             "document": loaded.document,
             "sha256": loaded.sha256,
+            "role": loaded.role,
             "columns": self._board.columns,
             "inbox": {"url": inbox.url, "secret": inbox.secret},
         }
@@ -227,7 +230,7 @@ class Supervisor(Daemon[Prepared]):
         except board.FullError as error:
             raise ConfigError("workers", [Problem("", str(error))]) from error
         read_keys(config)  # what is wrong with them is said in the words of one process
-        plan = await self._listening.plan(config.listeners)
+        plan = await self._listening.plan(self._role.listeners(config))
         prepared = Prepared(config, plan, self._crew.at_work, next(self._changes))
         try:
             order = self._order(loaded, plan.opened)
@@ -240,17 +243,19 @@ class Supervisor(Daemon[Prepared]):
     async def _take_over(self, prepared: Prepared) -> None:
         with whole(self._fail):
             self._count_for(prepared.config)
-        if not self._is_listening:
+        if not self._is_ready:
             await self._start_with(prepared)
         with whole(self._fail):
             await self._adopt(prepared)
 
     def _count_for(self, config: Config) -> None:
         """Have counters and rates for everything that settings name."""
-        for listener in config.listeners:
+        for listener in self._role.listeners(config):
             self._stats.listeners.setdefault(listener.name, ListenerStats(listener.name))
+        hears = self._role.receives
         self._stats.sightings.configure(
-            {intake.name: intake.expect_every for intake in config.intakes}, time.time()
+            {intake.name: intake.expect_every if hears else None for intake in config.intakes},
+            time.time(),
         )
         self._rates.configure(config)
 
@@ -269,7 +274,7 @@ class Supervisor(Daemon[Prepared]):
         await asyncio.sleep(0)  # all are told before anybody comes in by the new settings
         self._listening.adopt(prepared.listening, Router([], {}, {}, []))
         await asyncio.gather(self._listening.settle(), adopted)
-        names = {listener.name for listener in prepared.config.listeners}
+        names = {listener.name for listener in self._role.listeners(prepared.config)}
         for name in self._stats.listeners.keys() - names:
             del self._stats.listeners[name]
 

@@ -24,6 +24,7 @@ from collector.board import Board, Post
 from collector.listeners.entrances import Visitor
 from collector.logs import Reports
 from collector.refusals import REFUSALS, RefusedError, StartError
+from collector.roles import Role
 from collector.routing import peer_address
 from collector.service import InboxAccess, Prepared, Service
 from collector.switches import uses_kernel
@@ -223,7 +224,8 @@ class Worker:
             self._configure_logs(config)
             post = Post(number, message["count"], self._board)
             kernel = uses_kernel(os.environ)
-            service = Service(config, self._sockets, post, uses_kernel=kernel)
+            role = Role(message["role"])
+            service = Service(config, self._sockets, post, uses_kernel=kernel, role=role)
             service.inbox = InboxAccess(**message["inbox"])
             service.stop_asked = self._stop_asked
             await service.open()

@@ -12,10 +12,13 @@ from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import expect
 
 from collector import samples
+from collector.roles import Role
 from tests.browser import WAIT_MS, Visit, chromium
 from tests.daemon import Daemon
 from tests.fake_sink import FakeSink
+from tests.nats import Nats
 from tests.peers import steady_port
+from tests.station import KEY, send
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -500,6 +503,45 @@ async def test_what_was_before_the_page_was_opened_is_shown(browser, troubled):
             await expect(table).to_contain_text(re.compile(r"minute to\s*paris\s*berlin"))
             await expect(table).to_contain_text(re.compile(r"\d\d:\d\d\s*[1-9][\d.]*/s"))
             await visit.page.reload()
+
+
+async def test_a_member_of_several_says_what_it_does_and_what_all_share(browser, tmp_path):
+    """One that only receives knows nothing of sinks, but for what waits for them."""
+    async with Nats(tmp_path / "nats") as nats:
+        settings = {
+            "listeners": [{"name": "tcp", "transport": "tcp", "host": "127.0.0.1", "port": 0}],
+            "intakes": [{"name": "any", "parser": "raw", "key": KEY}],
+            "sinks": [{"name": "siem", "url": "http://127.0.0.1:9", "batch": {"max_wait": "10ms"}}],
+            "spool": {
+                "type": "jetstream",
+                "servers": list(nats.urls),
+                "replicas": 1,
+                "max_bytes": "64MiB",
+                "path": str(tmp_path / "spool"),
+            },
+            "dead_letters": {"max_bytes": "8MiB"},
+        }
+        async with (
+            Daemon(tmp_path, settings, role=Role.RECEIVE) as daemon,
+            Visit(browser, daemon.admin_url) as visit,
+        ):
+            await send(daemon, range(1234))
+            page = visit.page
+            await expect(page.locator("#role")).to_have_text("receives only")
+            await expect(page.locator("#ledger")).to_contain_text(
+                "Handed over1,234100 %to the stream"
+            )
+            await expect(page.locator("#ledger")).to_contain_text("Balances")
+            await expect(page.locator("#ledger")).not_to_contain_text("Delivered")
+            row = page.locator("#sinks tbody tr")
+            await expect(row).to_contain_text("elsewhere")
+            await expect(row).to_contain_text("1,234 in the stream")
+            spool = page.locator("#spool")
+            await expect(spool).to_contain_text("Streamcollector, connected")
+            await expect(spool).to_contain_text("In the stream1,234 events")
+            await nats.kill()
+            await expect(spool).to_contain_text("cannot be used, events wait in files")
+            await expect(page.locator("#state")).to_have_text("degraded: 1")
 
 
 async def test_workers_are_shown_as_one_daemon(browser, tmp_path):

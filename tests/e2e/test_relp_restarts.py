@@ -131,7 +131,7 @@ async def test_nothing_is_lost_however_often_the_daemon_is_killed(tmp_path, in_f
         forwarding(tmp_path, port) as rsyslog,
         Feed(rsyslog) as feed,
     ):
-        for _ in range(20 if in_full else 4):
+        for _ in range(20 if in_full else 2):
             async with station.daemon() as daemon:
                 await kill_under_load(station, daemon, moments)
             assert stored_ledger(station.spool).imbalance() == 0

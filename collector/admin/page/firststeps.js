@@ -26,7 +26,7 @@ export class FirstSteps {
 
   /** @param {any} status the body of `/api/status` */
   update({ ledger, listeners }) {
-    const isFirst = ledger.received === 0;
+    const isFirst = ledger.received === 0 && listeners.length > 0;
     setShown(this.card, isFirst);
     if (isFirst) {
       this.command.textContent = commandFor(listeners);

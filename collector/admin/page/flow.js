@@ -6,7 +6,7 @@
 import { el, onResize, setText, svg } from "./dom.js";
 import { plainTable, withTable } from "./figure.js";
 import { number, percent } from "./format.js";
-import { accounts, imbalance } from "./ledger.js";
+import { accounts, imbalance, whole } from "./ledger.js";
 
 const NARROW = 1060; // pixels; below, the river flows downwards
 const MIN_ARM = 2; // pixels of an arm with one copy: nothing that happened is invisible
@@ -32,9 +32,9 @@ export class Flow {
     onResize(this.place, () => this.#draw());
   }
 
-  /** Show a ledger, as `/api/status` has it. */
-  update(ledger) {
-    this.#ledger = ledger;
+  /** @param {any} status the body of `/api/status` */
+  update({ ledger, cluster }) {
+    this.#ledger = { ...ledger, role: cluster?.role };
     this.#draw();
   }
 
@@ -64,7 +64,7 @@ function balanceText(off) {
 
 /** Return the accounts with the breadth of each arm, and how far it lies from the stream's far edge. */
 function armsOf(ledger, stream) {
-  const all = ledger.received + ledger.copies;
+  const all = whole(ledger);
   let offset = 0;
   return accounts(ledger)
     .reverse() // what is delivered keeps to the far edge, the first arm to leave lies at the near one
@@ -129,7 +129,8 @@ const bendOf = ({ breadth }) => Math.max(18, breadth / 2 + 5);
 
 function drawing(width, height, ledger, parts) {
   const told = accounts(ledger).map(({ title, count }) => `${title} ${number(count)}`);
-  const text = `Received ${number(ledger.received)}, further copies ${number(ledger.copies)}; ${told.join(", ")}`;
+  const taken = ledger.taken_over ? `, taken over ${number(ledger.taken_over)}` : "";
+  const text = `Received ${number(ledger.received)}, further copies ${number(ledger.copies)}${taken}; ${told.join(", ")}`;
   return svg("svg", { width, height, role: "img", "aria-label": text }, ...parts);
 }
 
@@ -157,6 +158,8 @@ function source(ledger, x, y) {
     svg("tspan.count", { x, dy: 22 }, number(ledger.received)),
     ledger.copies ? svg("tspan.note", { x, dy: LINE }, `+ ${number(ledger.copies)}`) : null,
     ledger.copies ? svg("tspan.note", { x, dy: LINE }, "for further sinks") : null,
+    ledger.taken_over ? svg("tspan.note", { x, dy: LINE }, `+ ${number(ledger.taken_over)}`) : null,
+    ledger.taken_over ? svg("tspan.note", { x, dy: LINE }, "out of the stream") : null,
   );
 }
 
@@ -197,12 +200,13 @@ function labelLines({ reasons, note }) {
 }
 
 function table(ledger) {
-  const all = ledger.received + ledger.copies;
+  const all = whole(ledger);
   const row = (name, count) => [name, number(count), all ? percent(count / all) : "—"];
   const rows = accounts(ledger).flatMap(({ title, count, reasons }) => [
     row(title, count),
     ...reasons.map(([reason, inner]) => row(`${title}: ${reason}`, inner)),
   ]);
-  rows.unshift(row("Received", ledger.received), row("Further copies", ledger.copies));
+  const taken = ledger.role ? [row("Taken over", ledger.taken_over)] : [];
+  rows.unshift(row("Received", ledger.received), row("Further copies", ledger.copies), ...taken);
   return plainTable("The ledger, in copies of messages", ["account", "copies", "share"], rows);
 }

@@ -9,11 +9,11 @@ import { oldest, waiting } from "./spool.js";
 const FIGURES = [
   { name: "Messages in", unit: "per second", of: ({ history }) => shownRate(history.newest("listener")) },
   { name: "Events out", unit: "per second", of: ({ history }) => shownRate(history.newest("sink")) },
-  { name: "Sinks", unit: "up", of: ({ status }) => sinksUp(status.sinks), tone: toneOfSinks },
-  { name: "Waiting", unit: "for sinks", of: ({ status }) => number(waiting(status.sinks)) },
-  { name: "Oldest", unit: "waiting", of: ({ status }) => oldest(status.sinks) },
+  { name: "Sinks", unit: "up", of: ({ status }) => sinksUp(status), tone: toneOfSinks },
+  { name: "Waiting", unit: "for sinks", of: ({ status }) => number(waiting(status)) },
+  { name: "Oldest", unit: "waiting", of: ({ status }) => oldest(status) },
   { name: "Not parsed", unit: "", of: ({ status }) => number(notParsed(status.intakes)), tone: () => "warn" },
-  { name: "Dead letters", unit: "", of: ({ status }) => number(total(status.ledger.dead_lettered)), tone: () => "warn" },
+  { name: "Dead letters", unit: "", of: ({ status }) => number(deadLetters(status)), tone: () => "warn" },
   { name: "Lost", unit: "", of: ({ status }) => number(total(lost(status.ledger))), tone: () => "bad" },
 ];
 
@@ -42,9 +42,15 @@ export class Glance {
 
 const shownRate = (value) => (value === null ? "—" : rate(value));
 
-const sinksUp = (sinks) => `${sinks.filter(({ up }) => up).length} of ${sinks.length}`;
+/** A member that posts to no sink does not know how they are. */
+const sinksUp = ({ sinks, cluster }) =>
+  cluster?.role === "receive" ? "—" : `${sinks.filter(({ up }) => up).length} of ${sinks.length}`;
 function toneOfSinks({ sinks }) {
   return sinks.every(({ up }) => up) ? "" : "bad";
 }
+
+/** Return how many are kept here, and in the stream if there is one. */
+const deadLetters = ({ ledger, spool }) =>
+  total(ledger.dead_lettered) + total(spool.stream?.dead_letters.events ?? {});
 
 const notParsed = (intakes) => intakes.reduce((sum, { events }) => sum + events.pipeline_error, 0);

@@ -16,6 +16,7 @@ export class Header {
     setText(uptime, `up ${duration(Math.max(0, Math.floor((daemonNow() - Date.parse(started)) / 1000)))}`);
     uptime.title = `since ${absolute(started)}`;
     this.#showWorkers(workers);
+    showRole(status.cluster);
     this.#showState(stateOf(ready, degraded));
     setShown(byId("logout"), status.access === "token");
   }
@@ -40,6 +41,18 @@ export class Header {
       announce(`The collector is ${text}`);
     }
     this.#state = text;
+  }
+}
+
+const ROLES = { all: "one of several", receive: "receives only", deliver: "delivers only" };
+
+/** Say what the daemon does where several share a stream. */
+function showRole(cluster) {
+  const place = byId("role");
+  setShown(place, Boolean(cluster));
+  if (cluster) {
+    setText(place, ROLES[cluster.role]);
+    place.title = `role ${cluster.role}; figures are those of ${cluster.part}, ${cluster.member}`;
   }
 }
 

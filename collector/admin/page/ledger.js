@@ -19,16 +19,30 @@ const ACCOUNTS = [
   { title: "Dropped", note: "by settings", tone: "plain", of: (ledger) => wanted(ledger.dropped) },
   { title: "Dead letters", note: "kept aside", tone: "warn", of: (ledger) => ledger.dead_lettered },
   { title: "Lost", note: "given up", tone: "bad", of: (ledger) => lost(ledger) },
-  { title: "Delivered", note: "accepted by sinks", tone: "ok", of: (ledger) => ledger.delivered },
+  {
+    title: "Handed over",
+    note: "to the stream",
+    tone: "ok",
+    of: (ledger) => ledger.handed_over,
+    isShown: ({ role, handed_over: count }) => role || count > 0,
+  },
+  {
+    title: "Delivered",
+    note: "accepted by sinks",
+    tone: "ok",
+    of: (ledger) => ledger.delivered,
+    isShown: ({ role, delivered: count }) => role !== "receive" || count > 0,
+  },
 ];
 
 /**
  * Return the accounts in the order in which copies come by them; the last is where they should go.
  *
+ * @param {any} ledger as `/api/status` has it, with the `role` of a member of several
  * @returns {Account[]}
  */
 export function accounts(ledger) {
-  return ACCOUNTS.map(({ of, ...account }) => {
+  return ACCOUNTS.filter(({ isShown = () => true }) => isShown(ledger)).map(({ of, isShown, ...account }) => {
     const value = of(ledger);
     const byReason = typeof value === "object" ? Object.entries(value) : [];
     const reasons = byReason.filter(([, count]) => count).sort(([, one], [, other]) => other - one);
@@ -48,8 +62,11 @@ const wanted = (dropped) => pick(dropped, (reason) => WANTED.test(reason));
 const pick = (counts, isWanted) =>
   Object.fromEntries(Object.entries(counts).filter(([reason]) => isWanted(reason)));
 
-/** Return received + copies less all that is accounted for: 0, or there is a mistake. */
+/** Return how many copies came in: from senders, for further sinks, and out of a stream. */
+export const whole = (ledger) => ledger.received + ledger.copies + ledger.taken_over;
+
+/** Return what came in less all that is accounted for: 0, or there is a mistake. */
 export function imbalance(ledger) {
   const accounted = accounts(ledger).reduce((sum, { count }) => sum + count, 0);
-  return ledger.received + ledger.copies - accounted;
+  return whole(ledger) - accounted;
 }

@@ -10,7 +10,7 @@ export class Listeners {
     this.table = new DataTable({
       caption: "Listeners",
       key: (listener) => listener.name,
-      empty: "No listener is configured.",
+      empty: "No listener is open here.",
       columns: [
         { title: "Listener", isHeader: true, value: (listener) => listener.name },
         { title: "Address", value: addressOf, render: showAddress },

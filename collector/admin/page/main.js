@@ -90,7 +90,7 @@ function drawStatus() {
   tabs.setOffered("inbox", Boolean(status.inbox));
   if (chosen === "overview") {
     glance.update(status, history);
-    flow.update(status.ledger);
+    flow.update(status);
     views.forEach((view) => view.update(status));
   }
 }

@@ -34,9 +34,13 @@ export class Sinks {
   }
 
   /** @param {any} status the body of `/api/status` */
-  update({ sinks, degraded }) {
+  update({ sinks, degraded, cluster, spool }) {
+    const isPosted = cluster?.role !== "receive";
+    const inStream = spool.stream?.events ?? {};
     const reasons = (name) => degraded.filter((entry) => entry.sink === name).map((entry) => entry.reason);
-    this.table.show(sinks.map((sink) => ({ ...sink, reasons: reasons(sink.name) })));
+    this.table.show(
+      sinks.map((sink) => ({ ...sink, isPosted, inStream: inStream[sink.name] ?? 0, reasons: reasons(sink.name) })),
+    );
   }
 }
 
@@ -54,7 +58,10 @@ function stateOf(sink) {
 }
 
 /** A sink that is paused refuses what we are, not what we send: it waits for somebody to act. */
-function pillOf({ up, paused, reasons }) {
+function pillOf({ up, paused, reasons, isPosted }) {
+  if (!isPosted) {
+    return { text: "elsewhere", tone: "muted" };
+  }
   if (paused) {
     return { text: "paused", tone: "bad" };
   }
@@ -80,13 +87,14 @@ function showFailure({ said, at }) {
   return el("div.said", {}, el("span.muted", {}, "last error ", time(at), ": "), visible(said.slice(0, MAX_SAID)));
 }
 
-function waitingOf({ waiting }) {
+function waitingOf({ waiting, inStream }) {
   return {
     events: number(waiting.events),
+    shared: inStream ? `${number(inStream)} in the stream` : "",
     more: waiting.events ? `${octets(waiting.octets)}, ${duration(Math.round(waiting.oldest_seconds))} old` : "",
   };
 }
 
-function showWaiting({ events, more }) {
-  return el("div", {}, events, more && el("div.muted", {}, more));
+function showWaiting({ events, shared, more }) {
+  return el("div", {}, events, more && el("div.muted", {}, more), shared && el("div.muted", {}, shared));
 }

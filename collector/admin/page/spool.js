@@ -24,7 +24,8 @@ export class Spool {
   }
 
   /** @param {any} status the body of `/api/status` */
-  update({ spool, sinks, degraded, buffered_bytes: buffered }) {
+  update(status) {
+    const { spool, degraded, buffered_bytes: buffered } = status;
     const share = spool.max_bytes ? spool.octets / spool.max_bytes : 0;
     this.meter.setAttribute("aria-valuenow", (share * 100).toFixed(1));
     this.meter.className = `meter ${share >= BAD_SHARE ? "bad" : share >= WARN_SHARE ? "warn" : "ok"}`;
@@ -32,8 +33,9 @@ export class Spool {
     setText(this.text, `${octets(spool.octets)} of ${octets(spool.max_bytes)}, ${percent(share)}`);
     const trouble = degraded.find((part) => "spool" in part)?.reason;
     this.#term("State", trouble ?? (spool.full ? "full, listeners do not read" : "has room"), (trouble || spool.full) && "bad");
-    this.#term("Waiting", `${number(waiting(sinks) + total(spool.gone))} events`);
-    this.#term("Oldest", oldest(sinks));
+    this.#term("Waiting", `${number(waiting(status) + total(spool.gone))} events`);
+    this.#term("Oldest", oldest(status));
+    this.#showStream(spool.stream);
     this.#term("Disk free", known(spool.disk_free, octets), spool.disk_free < LOW_DISK && "warn");
     this.#term("Kept", spool.type === "memory" ? "in memory only, a crash loses it" : spool.path);
     this.#term("Unfinished messages", octets(buffered ?? 0));
@@ -44,6 +46,24 @@ export class Spool {
     const unwritten = spool.in_memory_at_last_write;
     this.#term("When it last crashed", unwritten ? `${number(unwritten)} copies were in memory alone` : null, "bad");
     this.#forget(spool.gone);
+  }
+
+  /** Show what several daemons share, if they do. */
+  #showStream(stream) {
+    if (!stream) {
+      return;
+    }
+    const { connected, problem, octets: used, max_bytes: bound } = stream;
+    this.#term("Stream", `${stream.name}, ${connected ? "connected" : problem || "not connected yet"}`, !connected && "bad");
+    const share = used / bound;
+    this.#term(
+      "Stream holds",
+      known(used, () => `${octets(used)} of ${octets(bound)}, ${percent(share)}`),
+      share >= BAD_SHARE ? "bad" : share >= WARN_SHARE && "warn",
+    );
+    this.#term("In the stream", `${number(total(stream.events))} events`);
+    this.#term("Taken here", `${number(total(stream.in_hand))} events`);
+    this.#term("Dead letters there", number(total(stream.dead_letters.events)));
   }
 
   /** Show a term with its value; none where the value is null. */
@@ -72,12 +92,16 @@ export class Spool {
   }
 }
 
-/** Return how many events wait for all sinks. */
-export const waiting = (sinks) => sinks.reduce((sum, sink) => sum + sink.waiting.events, 0);
+/** Return how many events wait for all sinks, here and in the stream if there is one. */
+export const waiting = ({ sinks, spool }) =>
+  sinks.reduce((sum, sink) => sum + sink.waiting.events, total(spool.stream?.events ?? {}));
 
 /** Say how old the oldest of what waits is. */
-export function oldest(sinks) {
+export function oldest({ sinks, spool }) {
   const ages = sinks.filter((sink) => sink.waiting.events).map((sink) => sink.waiting.oldest_seconds);
+  if (spool.stream?.oldest_seconds) {
+    ages.push(spool.stream.oldest_seconds);
+  }
   return ages.length ? duration(Math.max(...ages)) : "none";
 }
 

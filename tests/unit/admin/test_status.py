@@ -2,7 +2,13 @@
 
 from types import SimpleNamespace
 
-from collector.admin.status import SHOWN_SOURCES, intake_status, listener_status, sink_status
+from collector.admin.status import (
+    SHOWN_SOURCES,
+    intake_status,
+    listener_status,
+    sink_status,
+    unused_sink_status,
+)
 from collector.config import IntakeSettings, ListenerSettings
 from collector.metrics import Histogram, IntakeStats, ListenerStats, SinkStats
 from collector.sightings import MAX_SOURCES, Sightings
@@ -50,6 +56,13 @@ def test_of_many_sources_the_latest_are_told():
     last_seen = intake_status(EDR, IntakeStats("edr"), sightings)["last_seen"]
     assert len(last_seen) == SHOWN_SOURCES
     assert last_seen[0]["source"] == str(MAX_SOURCES - 1)
+
+
+def test_a_sink_that_others_post_to_is_told_with_what_waits_here():
+    """It has all that other sinks have."""
+    found = unused_sink_status("siem", Backlog(3, 300, 1.23456))
+    assert found["waiting"] == {"events": 3, "octets": 300, "oldest_seconds": 1.235}
+    assert (found["name"], found["delivered"], found["requests"]) == ("siem", 0, {})
 
 
 def test_a_sink_is_told_with_its_problem_and_what_waits_for_it():

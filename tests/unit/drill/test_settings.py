@@ -150,10 +150,30 @@ def test_the_embedded_default_makes_no_keys(tmp_path, monkeypatch):
 def test_a_disk_with_less_room_than_the_spool_may_take_is_told(tree, tmp_path, monkeypatch):
     usage = SimpleNamespace(free=3 * GIB)
     monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
-    assert settings.notes(checked(tree), tmp_path) == []
+    assert list(settings.notes(tree, checked(tree), tmp_path)) == []
     tree["spool"] = {"type": "sqlite"}
-    (note,) = settings.notes(checked(tree), tmp_path)
+    (note,) = settings.notes(tree, checked(tree), tmp_path)
     assert "has room for 3GiB only, spool.max_bytes is 10GiB" in note
+
+
+def test_a_stream_that_others_share_is_not_touched(tree, tmp_path):
+    """The private daemon has a file, as large as that which would stand in for the stream."""
+    tree["spool"] = {
+        "type": "jetstream",
+        "servers": ["nats://nats-1:4222"],
+        "token_file": "/nowhere",
+        "max_bytes": "1TiB",
+        "local_max_bytes": "2MiB",
+        "when_full": "drop",
+    }
+    private = settings.private(tree, directory=tmp_path, sink_url=SINK)
+    assert private["spool"] == {
+        "path": str(tmp_path / "spool"),
+        "max_bytes": "2MiB",
+        "when_full": "drop",
+    }
+    (note,) = settings.notes(tree, checked(private), tmp_path)
+    assert note == "the private daemon keeps events in a file of its own and touches no stream"
 
 
 def test_settings_come_back_from_the_file_as_they_were(tree, tmp_path):

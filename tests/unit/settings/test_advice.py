@@ -38,6 +38,50 @@ def test_a_usual_configuration_has_no_warnings():
     assert warned(keyless) == []
 
 
+def stream(**more):
+    return settings(spool={"type": "jetstream", "servers": "nats://localhost", **more})
+
+
+def test_a_stream_of_three_servers_is_no_warning():
+    assert warned(stream()) == []
+
+
+@pytest.mark.parametrize(
+    ("spool", "problem"),
+    [
+        (
+            {"replicas": 1},
+            (
+                "replicas: what a server holds is lost with it; with 3 servers and replicas, one "
+                "may be"
+            ),
+        ),
+        ({"replicas": 4}, "replicas: of 4 servers no more may be lost than of 3"),
+        (
+            {"max_age": "7d"},
+            "max_age: the servers delete events that wait for longer, and no account knows of them",
+        ),
+    ],
+)
+def test_a_stream_that_may_lose_what_it_holds_is_a_warning(spool, problem):
+    """By accident, or since settings ask for it."""
+    assert warned(stream(**spool)) == [f"spool.{problem}"]
+
+
+def test_a_secret_of_servers_in_plain_text_is_a_warning(tmp_path):
+    """But for loopback, and where TLS is asked for."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret")
+    servers = ["nats://a", "tls://b", "nats://127.0.0.1"]
+    token = {"servers": servers, "token_file": str(secret)}
+    password = {"servers": servers, "user": "me", "password_file": str(secret)}
+    way = "is sent in plain text, and so are events; use tls:// or spool.tls"
+    assert warned(stream(**token)) == [f"spool.servers[0]: the token {way}"]
+    assert warned(stream(**password)) == [f"spool.servers[0]: the password {way}"]
+    assert warned(stream(**token, tls={"ca_file": FILE})) == []
+    assert warned(stream(servers=servers)) == []
+
+
 def test_a_keyless_intake_open_to_all_is_a_warning():
     """On each listener that has it, unless that limits who may send."""
     tree = settings(listener={"intake": "i"}, intake={"key": None})

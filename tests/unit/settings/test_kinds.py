@@ -15,11 +15,13 @@ from pydantic import SecretStr, TypeAdapter
 from collector.settings.kinds import (
     BOOLEAN,
     COMPARED,
+    CREDENTIALS_FILE,
     FIELD_NAME,
     HEADER_NAME,
     HOST,
     LABEL,
     MODE,
+    NATS_URL,
     NETWORK,
     PEER_NAME,
     PEM_FILE,
@@ -41,6 +43,7 @@ from collector.settings.kinds import (
     whole,
     whole_or,
 )
+from collector.settings.secret_files import MAX_CREDENTIALS_OCTETS
 
 PORT = whole(0, 65535)
 SIZE = size(1024, 1024 * 1024)
@@ -438,3 +441,54 @@ def test_one_setting_says_nothing_of_another():
     first, second = (TypeAdapter(kind_of_text(BOOLEAN)).json_schema() for _ in range(2))
     first["default"] = True
     assert "default" not in second
+
+
+NATS_CREDENTIALS = """\
+-----BEGIN NATS USER JWT-----
+e30.e30.e30
+------END NATS USER JWT------
+
+-----BEGIN USER NKEY SEED-----
+SUAAAA
+------END USER NKEY SEED------
+"""
+
+
+def test_credentials_of_several_lines_are_known_by_their_parts(tmp_path):
+    """What they hold is not shown."""
+    file = tmp_path / "credentials"
+    file.write_text(NATS_CREDENTIALS)
+    assert CREDENTIALS_FILE.read(str(file)) == file
+    for content in ("s3cret", NATS_CREDENTIALS.partition("-----BEGIN USER")[0], ""):
+        file.write_text(content)
+        flaw = f"{str(file)!r} holds no JWT with the seed of its key"
+        assert refusal(CREDENTIALS_FILE, str(file)) == flaw
+    file.write_text("x" * (MAX_CREDENTIALS_OCTETS + 1))
+    long = f"{str(file)!r} is longer than {MAX_CREDENTIALS_OCTETS} octets"
+    assert refusal(CREDENTIALS_FILE, str(file)) == long
+    missing = "the file cannot be read: No such file or directory"
+    assert refusal(CREDENTIALS_FILE, "s3cret") == missing
+
+
+@pytest.mark.parametrize("url", ["nats://nats-1:4222", "tls://10.0.0.1", "nats://[::1]:4222/"])
+def test_servers_of_a_stream_are_given_by_address_alone(url):
+    assert NATS_URL.read(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "flaw"),
+    [
+        (
+            "nats://s3cret@h",
+            "holds a user name, a password or a token, which belong in files",
+        ),
+        ("nats://h/?s3cret", "holds more than the address of a server"),
+        ("nats://h/s3cret", "holds more than the address of a server"),
+        ("http://s3cret", "is not a complete nats or tls URL"),
+        ("nats://", "is not a complete nats or tls URL"),
+        ("nats://h:0", "is not a complete nats or tls URL"),
+        (["nats://h"], "a list where a text is expected"),
+    ],
+)
+def test_what_is_no_address_of_a_server_is_refused_without_being_shown(url, flaw):
+    assert refusal(NATS_URL, url) == flaw

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 
 from collector.board import Post
-from collector.config import parse
+from collector.config import build, parse
 from collector.exposition import MetricsCollector
 from collector.ledger import Ledger
 from collector.metrics import IntakeStats, ListenerStats, SinkStats, Stats
@@ -19,6 +20,7 @@ from collector.spool.building import build_spool
 from collector.spool.memory import MemorySpool
 from collector.workers import merging
 from collector.workers.merging import (
+    blank,
     carried,
     counts_left,
     merged_degraded,
@@ -40,6 +42,8 @@ LEDGERS = st.fixed_dictionaries(
         "delivered": NUMBERS,
         "dead_lettered": COUNTS,
         "dropped": COUNTS,
+        "handed_over": NUMBERS,
+        "taken_over": NUMBERS,
     }
 )
 TIMES = st.datetimes().map(lambda at: at.replace(microsecond=0).isoformat() + "+00:00")
@@ -371,3 +375,79 @@ async def test_what_is_told_has_its_form_before_any_worker_says_something(tmp_pa
     assert merged["sinks"] == [sink()]
     assert merged["intakes"] == [intake()]
     assert merged["spool"]["octets"] == 1
+
+
+def stream(**changes):
+    known = {"connected": True, "problem": "", "messages": 2, "octets": 100, "oldest_seconds": 3.0}
+    held = {"events": {"siem": 7}, "redelivered": {}, "dead_letters": {"events": {"refused": 1}}}
+    own = {"outgoing_octets": 10, "in_hand": {"siem": 1}}
+    return {"name": "edr", "leader": "n1", "max_bytes": 900, **known, **held, **own, **changes}
+
+
+def shared(**changes):
+    held = {"type": "jetstream", "octets": 1, "max_bytes": 9, "full": False, "gone": {}}
+    held |= {"in_memory_at_last_write": 0, "quarantined": 0}
+    return state(spool={**held, "stream": stream(**changes)})
+
+
+def own_of(tmp_path):
+    spool = {"type": "jetstream", "servers": ["nats://h"], "path": str(tmp_path)}
+    return blank(
+        build(
+            {
+                "listeners": [{"name": "tcp", "transport": "tcp", "port": 0}],
+                "sinks": [{"name": "siem", "url": "http://h"}],
+                "spool": spool,
+            },
+            source="test",
+        )
+    )
+
+
+def test_what_a_stream_holds_is_the_same_for_all_workers(tmp_path):
+    """What each has in hand is its own."""
+    found = merged_status(own_of(tmp_path), [shared(), shared(in_hand={"siem": 2})])
+    merged = found["spool"]["stream"]
+    assert merged == stream(outgoing_octets=20, in_hand={"siem": 3})
+
+
+def test_a_stream_that_one_worker_does_not_reach_is_away(tmp_path):
+    """What it holds is told by one who reaches it, and why it is away by one who does not."""
+    away = shared(connected=False, problem="no answer", messages=None, octets=None, events={})
+    merged = merged_status(own_of(tmp_path), [away, shared()])["spool"]["stream"]
+    assert (merged["connected"], merged["problem"]) == (False, "no answer")
+    assert (merged["messages"], merged["events"]) == (2, {"siem": 7})
+
+
+def test_before_any_worker_has_said_anything_a_stream_is_not_connected(tmp_path):
+    """It has all that it has later."""
+    merged = merged_status(own_of(tmp_path), [])["spool"]["stream"]
+    assert merged.keys() == stream().keys()
+    assert (merged["connected"], merged["max_bytes"]) == (False, 10 << 30)
+
+
+def test_what_is_in_a_stream_for_a_sink_that_is_gone_counts_once(tmp_path):
+    """All workers name it, and one may have some of it in its file besides."""
+    parts = [shared(), shared()]
+    parts[0]["spool"]["gone"], parts[1]["spool"]["gone"] = {"old": 5}, {"old": 7, "other": 1}
+    assert merged_status(own_of(tmp_path), parts)["spool"]["gone"] == {"old": 7, "other": 1}
+
+
+def test_gauges_of_a_stream_are_not_added_up():
+    def part(**values):
+        families = [
+            GaugeMetricFamily(f"collector_stream_{name}", name, value=number)
+            for name, number in values.items()
+        ]
+        return packed(families)
+
+    one = part(connected=1, events=5, bytes=10, max_bytes=100, oldest_seconds=3)
+    other = part(connected=0, events=4, bytes=11, max_bytes=100, oldest_seconds=2)
+    merged = {family.name: family.samples[0].value for family in merged_families([one, other])}
+    assert merged == {
+        "collector_stream_connected": 0,
+        "collector_stream_events": 5,
+        "collector_stream_bytes": 11,
+        "collector_stream_max_bytes": 100,
+        "collector_stream_oldest_seconds": 3,
+    }
