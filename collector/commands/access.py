@@ -26,7 +26,8 @@ from rich.progress import (
 )
 
 from collector import config as settings
-from collector import embedded, logs
+from collector import embedded, logs, roles
+from collector.roles import Role
 from collector.settings.problems import ConfigError
 from collector.spool import files, requests
 from collector.spool.adoption import settle
@@ -62,6 +63,16 @@ ConfigOption = Annotated[
 ]
 
 
+RoleOption = Annotated[
+    Role,
+    typer.Option(
+        "--role",
+        envvar=roles.VARIABLE,
+        help="What of the work this machine does, where several share a stream "
+        "(spool.type: jetstream): receive, deliver, or all of it.",
+    ),
+]
+
 Form = Literal["text", "json"]
 FormOption = Annotated[
     Form, typer.Option("--format", help="text for people; json, an object per line, for programs.")
@@ -78,16 +89,30 @@ def fail(text: str, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def load(file: Path | None) -> Config:
-    """Return the settings of the daemon; ends the command where they cannot be used."""
+def load(file: Path | None, role: Role | None = None) -> Config:
+    """Return the settings of the daemon; ends the command where they cannot be used.
+
+    Args:
+        file: their file; None for the embedded default.
+        role: of the daemon; None for what the environment says.
+    """
     try:
         if file is not None:
-            return settings.load(file)
+            return settings.load(file, role=role_of_environment() if role is None else role)
         if not (embedded.DIRECTORY / embedded.KEYS_FILE).exists():
             fail(f"no configuration: give -c FILE; there is no ./{embedded.DIRECTORY} either", 2)
         return embedded.load(embedded.DIRECTORY, os.environ)[0]
     except ConfigError as error:
         fail(str(error), 2)
+
+
+def role_of_environment() -> Role:
+    """Return the role of the daemon beside which a command runs, which has no option for it."""
+    name = os.environ.get(roles.VARIABLE) or Role.ALL
+    try:
+        return Role(name)
+    except ValueError:
+        fail(f"{roles.VARIABLE}: no role is named {name!r}; accepted: {', '.join(Role)}", 2)
 
 
 def directory_of(config: Config) -> Path:
@@ -319,6 +344,8 @@ def _description(what: str, found: Sequence[Request]) -> str:
     """Say what is done, and what that waits for, if all of it does."""
     if found and all(request.state == "waiting" for request in found):
         return f"{what}: the daemon has not begun"
+    if found and all(request.answer.get("away") for request in found):
+        return f"{what}: until the servers of the stream answer"
     if found and all(request.answer.get("waits") for request in found):
         return f"{what}: until the spool has room"
     return what

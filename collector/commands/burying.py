@@ -1,4 +1,7 @@
-"""`collector dead-letters bury`: what waits for a sink that is gone becomes dead letters."""
+"""`collector dead-letters bury`: what waits for a sink that is gone becomes dead letters.
+
+Where daemons share a stream, one of them takes out of it what it holds for the sink.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from collector.commands import access
+from collector.commands import access, stream
 from collector.commands.access import (
     ConfigOption,
     DryRun,
@@ -43,6 +46,8 @@ def bury(
 ) -> None:
     """Make dead letters of what waits in the spool for a sink that is gone.
 
+    With spool.type jetstream that is also what the stream holds for it.
+
     From there it can be replayed, once the sink is back, or purged.
     """
     loaded = access.load(config)
@@ -54,10 +59,9 @@ def bury(
             "out of the configuration and restart the daemon first",
             2,
         )
-    waiting = Counter[str]()
-    with access.opened(directory) as stores:
-        for store in stores.values():
-            waiting.update({entry.sink: entry.events for entry in store.waiting()})
+    waiting = _waiting(directory)
+    remote = _waiting_in_stream(loaded)
+    waiting += remote
     gone = {name: events for name, events in waiting.items() if name not in configured}
     if sink is not None and sink not in gone:
         others = f"; gone are {', '.join(sorted(gone))}" if gone else ""
@@ -70,7 +74,35 @@ def bury(
     if sink is None and not yes:
         access.confirm(f"bury everything that waits for sinks that are gone ({told})")
     for name, events in sorted(chosen.items()):
-        _bury_one(loaded, directory, name, events, no_wait=no_wait)
+        if name in remote:
+            _ask(directory, name, events, is_remote=True, no_wait=no_wait)
+        else:
+            _bury_one(loaded, directory, name, events, no_wait=no_wait)
+
+
+def _waiting(directory: Path) -> Counter[str]:
+    """Return how many events the files hold for each sink."""
+    found = Counter[str]()
+    with access.opened(directory) as stores:
+        for store in stores.values():
+            found.update({entry.sink: entry.events for entry in store.waiting()})
+    return found
+
+
+def _waiting_in_stream(config: Config) -> Counter[str]:
+    """Return how many events a stream holds for each sink, as far as the daemon here takes any.
+
+    Who may publish there may have made a name up: one that no sink can have is none.
+    """
+    if stream.has_stream(config) and not access.role_of_environment().delivers:
+        typer.echo(
+            "a receiver takes nothing from the stream: bury what it holds where events are "
+            "delivered",
+            err=True,
+        )
+        return Counter()
+    found = stream.waiting(config) or Counter[str]()
+    return Counter({name: events for name, events in found.items() if name.isprintable()})
 
 
 def _bury_one(config: Config, directory: Path, sink: str, events: int, *, no_wait: bool) -> None:
@@ -81,23 +113,38 @@ def _bury_one(config: Config, directory: Path, sink: str, events: int, *, no_wai
         ):
             buried = _bury(stores, sink, events, result)
     except files.LockedError:
-        asked = access.ask(directory, "bury", _concerned(directory, sink))
-        if no_wait:
-            typer.echo(f"left to the daemon as {access.named(asked)}: {events} events of {sink}")
-            return
-        answered = access.answered(directory, asked, f"burying {sink}", events)
-        access.fail_if_any_did(answered)
-        buried = sum(request.answer["buried"] for request in answered)
+        _ask(directory, sink, events, is_remote=False, no_wait=no_wait)
+    else:
+        typer.echo(f"{buried} events of {sink} buried")
+
+
+def _ask(directory: Path, sink: str, events: int, *, is_remote: bool, no_wait: bool) -> None:
+    """Have what waits for a sink buried by the daemon, which alone takes from a stream."""
+    asked = access.ask(directory, "bury", _concerned(directory, sink, is_remote=is_remote))
+    if is_remote and not access.daemon_runs(directory):
+        left = access.named(asked)
+        typer.echo(f"no daemon runs: its next start buries {events} events of {sink} ({left})")
+        return
+    if no_wait:
+        typer.echo(f"left to the daemon as {access.named(asked)}: {events} events of {sink}")
+        return
+    answered = access.answered(directory, asked, f"burying {sink}", events)
+    access.fail_if_any_did(answered)
+    buried = sum(request.answer["buried"] for request in answered)
     typer.echo(f"{buried} events of {sink} buried")
 
 
-def _concerned(directory: Path, sink: str) -> dict[int, dict[str, object]]:
-    """Return what to ask for by worker, in whose file something waits for a sink."""
+def _concerned(directory: Path, sink: str, *, is_remote: bool) -> dict[int, dict[str, object]]:
+    """Return what to ask for by worker, in whose file something waits for a sink.
+
+    Of several workers the first takes what a stream holds.
+    """
     with access.opened(directory) as stores:
         return {
             worker: {"sink": sink}
             for worker, store in stores.items()
             if sink in {entry.sink for entry in store.waiting()}
+            or (is_remote and worker == min(stores))
         }
 
 

@@ -1,14 +1,16 @@
 """`collector dead-letters`: what could not be processed or delivered, and what becomes of it.
 
-Looking reads the files beside the daemon. What changes something is left to it, as a request in
-each file that is concerned; where none runs, deleting and burying are done here, and replaying at
-its next start.
+Looking reads the files beside the daemon, and the stream of dead letters where daemons share one.
+What changes something is left to the daemon, as a request in each file that is concerned; where
+none runs, deleting and burying are done here, and replaying at its next start. What is in a stream
+is changed by a daemon alone, which keeps accounts of it.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from heapq import merge
@@ -21,7 +23,7 @@ import typer
 from rich.console import Console
 
 from collector import streams
-from collector.commands import access, completion
+from collector.commands import access, completion, stream
 from collector.commands.access import (
     ConfigOption,
     DryRun,
@@ -33,14 +35,16 @@ from collector.commands.access import (
 )
 from collector.commands.burying import bury
 from collector.describe import letter_report
+from collector.describe.terminal import printable
 from collector.settings.secret_files import SecretFileError
 from collector.settings.units import parse_duration
 from collector.spool import files, letters
-from collector.spool.letters import Choice
+from collector.spool.letters import Choice, Kind
+from collector.spool.looking import FIRST_NUMBER
 from collector.syslog.message import KeyName
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from collector.commands.access import Stores
@@ -51,7 +55,8 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="List, show, replay, purge and bury what could not be processed or delivered.",
+    help="List, show, replay, purge and bury what could not be processed or delivered, here and, "
+    "with spool.type jetstream, in the stream that daemons share.",
 )
 
 
@@ -112,12 +117,18 @@ def list_(
     since: Since = None,
     form: FormOption = "text",
 ) -> None:
-    """List dead letters by reason, intake and sink."""
-    directory = access.directory_of(access.load(config))
+    """List dead letters by reason, intake and sink.
+
+    With spool.type jetstream all that the stream holds of them is read, which may take a while.
+    """
+    loaded = access.load(config)
     choice = Choice(reason, intake, sink, since)
-    with access.opened(directory) as stores:
+    with access.opened(access.directory_of(loaded)) as stores:
         kinds = letters.together(
-            letters.summary(store.connection, choice) for store in stores.values()
+            [
+                *(letters.summary(store.connection, choice) for store in stores.values()),
+                _kinds_of_stream(loaded, choice),
+            ]
         )
     if form == "json":
         for kind in kinds:
@@ -144,9 +155,11 @@ def show(
     loaded = access.load(config)
     choice = _choice(numbers, reason, intake, sink, since)
     most = len(numbers) if numbers else limit
+    remote, total = stream.first_letters(loaded, choice, most)
     with access.opened(access.directory_of(loaded)) as stores:
-        total = sum(letters.count(store.connection, choice).total() for store in stores.values())
-        shown = _show(stores, choice, most, _mask(loaded), form)
+        total += sum(letters.count(store.connection, choice).total() for store in stores.values())
+        found = [*(_each(store, choice, most) for store in stores.values()), remote]
+        shown = _show(found, most, _mask(loaded), form)
     if numbers and (missing := sorted(set(numbers) - shown)):
         fail(f"no dead letter {', '.join(map(str, missing))}", 1)
     if total > len(shown):
@@ -173,8 +186,9 @@ def replay(
 
     What a sink refused goes to that sink alone. What cannot go stays a dead letter.
     """
-    directory = access.directory_of(access.load(config))
-    choices, found = _chosen(directory, _choice(numbers, reason, intake, sink, since))
+    loaded = access.load(config)
+    directory = access.directory_of(loaded)
+    choices, found = _chosen(loaded, directory, _choice(numbers, reason, intake, sink, since))
     if dry_run or not found:
         typer.echo(f"{_told(found)} to be replayed")
         return
@@ -212,35 +226,48 @@ def purge(
     no_wait: NoWait = False,
     yes: Yes = False,
 ) -> None:
-    """Delete dead letters for good; the ledger counts them as dropped."""
+    """Delete dead letters for good; the ledger counts them as dropped.
+
+    With spool.type jetstream it is a daemon that deletes them, the next one if none runs.
+    """
     loaded = access.load(config)
     directory = access.directory_of(loaded)
     choice = _choice(numbers, reason, intake, sink, since)
-    choices, found = _chosen(directory, choice)
+    choices, found = _chosen(loaded, directory, choice)
     if dry_run or not found:
         typer.echo(f"{_told(found)} to be purged")
         return
     if choice.is_all and not yes:
         access.confirm(f"purge every dead letter, {_told(found)}")
-    try:
-        with (
-            access.owned(loaded, directory) as stores,
-            access.audited("purge", arguments=choice.as_dict()) as result,
-        ):
-            purged = _purge(stores, choice, found.total(), result)
-    except files.LockedError:
-        asked = access.ask(directory, "purge", choices)
-        if no_wait:
-            left = access.named(asked)
-            typer.echo(f"left to the daemon as {left}: {_told(found)} to be purged")
+    if not stream.has_stream(loaded):
+        with suppress(files.LockedError):
+            purged = _purge_here(loaded, directory, choice, found.total())
+            typer.echo(f"{purged} dead letters purged")
             return
-        answered = access.answered(directory, asked, "purging", found.total())
-        access.fail_if_any_did(answered)
-        purged = sum(sum(request.answer["purged"].values()) for request in answered)
+    asked = access.ask(directory, "purge", choices)
+    left = access.named(asked)
+    if not access.daemon_runs(directory):
+        typer.echo(f"no daemon runs: its next start purges {_told(found)} ({left})")
+        return
+    if no_wait:
+        typer.echo(f"left to the daemon as {left}: {_told(found)} to be purged")
+        return
+    answered = access.answered(directory, asked, "purging", found.total())
+    access.fail_if_any_did(answered)
+    purged = sum(sum(request.answer["purged"].values()) for request in answered)
     typer.echo(f"{purged} dead letters purged")
 
 
 app.command()(bury)
+
+
+def _purge_here(config: Config, directory: Path, choice: Choice, total: int) -> int:
+    """Delete what is chosen in place of a daemon; raises LockedError if one runs."""
+    with (
+        access.owned(config, directory) as stores,
+        access.audited("purge", arguments=choice.as_dict()) as result,
+    ):
+        return _purge(stores, choice, total, result)
 
 
 def _purge(stores: Stores, choice: Choice, total: int, result: dict[str, Any]) -> int:
@@ -266,26 +293,56 @@ def _choice(
     return Choice(reason, intake, sink, since, tuple(numbers) if numbers else None)
 
 
-def _chosen(directory: Path, choice: Choice) -> tuple[dict[int, dict[str, object]], Counter[str]]:
+def _chosen(
+    config: Config, directory: Path, choice: Choice
+) -> tuple[dict[int, dict[str, object]], Counter[str]]:
     """Return choices that later letters do not fall under, and how many it is, by reason.
+
+    Letters move from files into a stream, where they have other numbers: so the time at which they
+    were set aside says which are later, unless they are there already. The first worker acts on
+    those of the stream.
 
     Returns:
         The arguments of a request by the worker in whose file there are some, and their number.
     """
     choices, total = dict[int, dict[str, object]](), Counter[str]()
+    is_shared = stream.has_stream(config)
+    if is_shared:
+        choice = replace(choice, until=time.time())
+    remote = stream.count_letters(config, choice) if is_shared else None
     with access.opened(directory) as stores:
         for worker, store in stores.items():
-            bounded = replace(choice, last=letters.last_number(store.connection))
+            bounded = replace(choice, last=_last_number(store, is_shared=is_shared))
             if found := letters.count(store.connection, bounded):
                 choices[worker] = bounded.as_dict()
                 total += found
+        if remote is not None and (remote.by_reason or choices):
+            choices[min(stores)] = replace(choice, standing=remote.standing).as_dict()
+            total += remote.by_reason
     return choices, total
 
 
-def _show(stores: Stores, choice: Choice, most: int, mask: Mask, form: Form) -> set[int]:
+def _last_number(store: Store, *, is_shared: bool) -> int:
+    """Return the highest number that a dead letter of a file may have to be meant."""
+    return FIRST_NUMBER if is_shared else letters.last_number(store.connection)
+
+
+def _kinds_of_stream(config: Config, choice: Choice) -> list[Kind]:
+    """Return the kinds of dead letters that there are in the stream."""
+    kinds = dict[tuple[str, str, str], Kind]()
+
+    def see(letter: Letter) -> None:
+        kind = letters.kind_of(letter)
+        known = [kinds[kind[:3]]] if kind[:3] in kinds else []
+        (kinds[kind[:3]],) = letters.together([known, [kind]])
+
+    stream.each_letter(config, choice, see)
+    return list(kinds.values())
+
+
+def _show(found: Sequence[Iterable[Letter]], most: int, mask: Mask, form: Form) -> set[int]:
     """Print dead letters, the oldest first; return the numbers of those there were."""
     shown: set[int] = set()
-    found = (_each(store, choice, most) for store in stores.values())
     for letter in islice(merge(*found, key=attrgetter("kept")), most):
         if form == "json":
             streams.write(orjson.dumps(letter_report.as_object(letter, mask)))
@@ -314,5 +371,5 @@ def _mask(config: Config) -> Mask:
 
 def _told(found: Counter[str]) -> str:
     """Say how many dead letters there are, by reason."""
-    reasons = ", ".join(f"{number} {reason}" for reason, number in sorted(found.items()))
+    reasons = ", ".join(f"{number} {printable(reason)}" for reason, number in sorted(found.items()))
     return f"{found.total()} dead letters" + (f" ({reasons})" if reasons else "")

@@ -14,14 +14,17 @@ from collector.commands import access
 from collector.commands.access import (  # noqa: TC001 - typer reads them
     ConfigOption,
     FormOption,
+    RoleOption,
 )
 from collector.describe import doctor_report
 from collector.doctor.findings import worst
+from collector.roles import Role
 
 
 def doctor(
     *,
     config: ConfigOption = None,
+    role: RoleOption = Role.ALL,
     form: FormOption = "text",
     send_test: Annotated[
         bool,
@@ -43,13 +46,15 @@ def doctor(
     For example `collector doctor -c FILE`, run as the daemon's user.
 
     Each finding says what to do. No event is sent, and nothing is changed; beside a running daemon
-    it works too. Exit code 1 if something is an error, 2 if the settings cannot be used.
+    it works too. With --role only what that role needs is looked at.
+
+    Exit code 1 if something is an error, 2 if the settings cannot be used.
     """
     from collector.doctor.examination import examine  # noqa: PLC0415 - others need not aiohttp
 
-    loaded = access.load(config)
+    loaded = access.load(config, role)
     with Console(stderr=True).status("looking"):
-        findings = asyncio.run(examine(loaded, send_test=send_test, seconds=seconds))
+        findings = asyncio.run(examine(loaded, role, send_test=send_test, seconds=seconds))
     if form == "json":
         for finding in findings:
             streams.write(orjson.dumps(doctor_report.as_object(finding)))

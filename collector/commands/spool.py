@@ -13,6 +13,7 @@ from collector.commands import access
 from collector.commands.access import ConfigOption, FormOption, fail
 from collector.describe import spool_report
 from collector.ledger import Ledger
+from collector.roles import STREAM
 from collector.spool import files, letters
 from collector.spool.store import Waiting
 from collector.spool.verification import verify as verify_file
@@ -31,7 +32,8 @@ app = typer.Typer(no_args_is_help=True, help="Look at what waits and at its file
 def status(config: ConfigOption = None, form: FormOption = "text") -> None:
     """Say what waits, for whom and since when; beside a running daemon or without one.
 
-    The accounts are those of the file: what a daemon has in memory alone is not among them.
+    The accounts are those of the file: what a daemon has in memory alone is not among them. Nor is
+    what a stream holds that several share: `collector top` shows it.
     """
     loaded = access.load(config)
     directory = access.directory_of(loaded)
@@ -73,7 +75,8 @@ def drain(config: ConfigOption = None) -> None:
     """Deliver what waits without listening, until nothing does; Ctrl-C ends it early.
 
     For the last events of a machine that is to go. The daemon must not run. Exit code 1 if events
-    still wait in the end.
+    still wait in the end. Where machines share a stream, what waits here goes to it; unless
+    COLLECTOR_ROLE is receive, this machine also delivers what the stream holds.
     """
     from collector import process, refusals  # noqa: PLC0415 - others need not its libraries
 
@@ -94,7 +97,7 @@ def drain(config: ConfigOption = None) -> None:
             shown.update(task, total=total, completed=total - waiting)
 
         try:
-            code = process.run(process.drain(loaded, tell))
+            code = process.run(process.drain(loaded, tell, access.role_of_environment()))
         except refusals.StartError as error:
             shown.stop()
             fail(str(error), 1)
@@ -123,6 +126,7 @@ def _status(config: Config, directory: Path, stores: Stores) -> dict[str, Any]:
         "in_use": access.daemon_runs(directory),
         "octets": sum(map(_octets, paths)),
         "max_bytes": config.spool.bound,
+        "stream": config.spool.stream if config.spool.type == STREAM else None,
         "waiting": [
             spool_report.waiting_object(entry, is_gone=entry.sink not in configured)
             for _, entry in sorted(waiting.items())

@@ -33,6 +33,8 @@ def show_status(status: Mapping[str, Any], console: Console) -> None:
         write(f"{printable(path)}, {use}\n")
     bound, octets = format_size(status["max_bytes"]), status["octets"]
     write(f"{octets} octets of {bound} on disk, dead letters included\n\n")
+    if status["stream"]:
+        write(f"the stream {status['stream']} is not in these files: `collector top` shows it\n\n")
     if status["waiting"]:
         waiting = [[entry[column] for column in WAITING] for entry in status["waiting"]]
         rows.show(WAITING, waiting, console, numbers=_NUMBERS)

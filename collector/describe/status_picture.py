@@ -14,6 +14,7 @@ from collector.describe.accounts import LOST, accounts
 from collector.describe.quantities import count, octets, rate, span
 from collector.describe.terminal import cut
 from collector.describe.throughput import Throughput, total
+from collector.roles import Role
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,14 +28,17 @@ _SHOWN_LENGTH: Final = 160
 _FLOW: Final = (
     ("received", "in"),
     ("copies", "in"),
+    ("taken_over", "in"),
     ("rejected", "out"),
     ("in_memory", "now"),
     ("spooled", "now"),
     ("delivered", "out"),
+    ("handed_over", "out"),
     ("dead_lettered", "out"),
     ("dropped", "out"),
     (LOST, "out"),
 )
+_SHARED: Final = frozenset({"taken_over", "handed_over"})
 _STATES: Final = frozenset({"in_memory", "spooled"})
 _BAR: Final = 20
 
@@ -94,6 +98,7 @@ def picture(now: Look, before: Look | None, wall: float) -> Picture:
         _intakes(status, through),
         _listeners(status, through),
         _spool(status),
+        _stream(status),
         _workers(status, through),
         _senders(status, wall),
     ]
@@ -106,8 +111,17 @@ def picture(now: Look, before: Look | None, wall: float) -> Picture:
 
 def _title(status: Status, wall: float) -> str:
     runs = span(wall - datetime.fromisoformat(status["started"]).timestamp())
-    state = "listening" if status["ready"] else "NOT LISTENING"
-    return cut(f"collector {status['version']}, runs for {runs}, {state}", _SHOWN_LENGTH)
+    role = _role(status)
+    does = "delivering" if role == Role.DELIVER else "listening"
+    state = does if status["ready"] else f"NOT {does.upper()}"
+    part = "" if role is None else f", role {role} of several members"
+    return cut(f"collector {status['version']}, runs for {runs}, {state}{part}", _SHOWN_LENGTH)
+
+
+def _role(status: Status) -> Role | None:
+    """Return what the daemon does where several share a stream; None where it is alone."""
+    cluster = status.get("cluster")
+    return None if cluster is None else Role(cluster["role"])
 
 
 def _alarms(status: Status) -> Iterator[str]:
@@ -123,7 +137,7 @@ def _alarms(status: Status) -> Iterator[str]:
 
 
 def _imbalance(ledger: Mapping[str, Any]) -> int:
-    """Return received + copies less all other accounts: 0, or there is a mistake."""
+    """Return what came in less all accounts of where it is: 0, or there is a mistake."""
     shown = accounts(ledger)
     signs = ((name, 1 if side == "in" else -1) for name, side in _FLOW)
     return int(sum(sign * total(shown[name]) for name, sign in signs))
@@ -132,9 +146,12 @@ def _imbalance(ledger: Mapping[str, Any]) -> int:
 def _flow(status: Status, through: Throughput) -> Section:
     """Return the ledger: what came in, and where it went, each with a bar for its part."""
     ledger = accounts(status["ledger"])
-    whole = total(ledger["received"]) + total(ledger["copies"])
+    shown = [
+        (name, side) for name, side in _FLOW if name not in _SHARED or _role(status) is not None
+    ]
+    whole = sum(total(ledger[name]) for name, side in _FLOW if side == "in")
     rows = []
-    for name, side in _FLOW:
+    for name, side in shown:
         number = total(ledger[name])
         per_second = "" if name in _STATES else rate(through.account(name))
         sign = {"in": "+", "out": "-", "now": "="}[side]
@@ -147,7 +164,7 @@ def _flow(status: Status, through: Throughput) -> Section:
                 _reasons(ledger[name]),
             )
         )
-    lost = {at for at, (name, _) in enumerate(_FLOW) if name == LOST and total(ledger[name])}
+    lost = {at for at, (name, _) in enumerate(shown) if name == LOST and total(ledger[name])}
     columns = ("messages", "per_second", "count", "part", "reasons")
     numbers = frozenset({"per_second", "count"})
     return Section(columns, tuple(rows), numbers, ("reasons", "part"), frozenset(lost))
@@ -167,11 +184,11 @@ def _reasons(account: object) -> str:
 
 
 def _sinks(status: Status, through: Throughput) -> Section:
-    sinks = status["sinks"]
+    sinks, role = status["sinks"], _role(status)
     rows = (
         (
             cut(sink["name"], _SHOWN_LENGTH),
-            _state(sink),
+            "elsewhere" if role == Role.RECEIVE else _state(sink),
             rate(through.sink(sink["name"])),
             count(sink["delivered"]),
             count(sink["waiting"]["events"]),
@@ -268,6 +285,28 @@ def _spool(status: Status) -> Section:
     alarming = frozenset({0} if spool["full"] else ())
     numbers = frozenset({"used", "of", "disk_free"})
     return Section(columns, (row,), numbers, ("part", "disk_free"), alarming)
+
+
+def _stream(status: Status) -> Section:
+    """Return the stream that several daemons share: what it holds for all of them."""
+    columns = ("stream", "state", "used", "of", "part", "events", "oldest", "dead_letters")
+    stream = status["spool"].get("stream")
+    if stream is None:
+        return Section(columns, ())
+    used, most, age = stream["octets"], stream["max_bytes"], stream["oldest_seconds"]
+    row = (
+        cut(stream["name"], _SHOWN_LENGTH),
+        "connected" if stream["connected"] else cut(f"AWAY: {stream['problem']}", _SHOWN_LENGTH),
+        "-" if used is None else octets(used),
+        octets(most),
+        _bar(used / most if used and most else 0.0),
+        count(int(total(stream["events"]))),
+        span(age) if age else "-",
+        count(int(total(stream["dead_letters"]["events"]))),
+    )
+    alarming = frozenset(() if stream["connected"] else {0})
+    numbers = frozenset({"used", "of", "events", "oldest", "dead_letters"})
+    return Section(columns, (row,), numbers, ("part", "dead_letters", "oldest"), alarming)
 
 
 def _workers(status: Status, through: Throughput) -> Section:

@@ -29,13 +29,17 @@ from collector.doctor.findings import Finding
 from collector.doctor.ports import Attempt
 from collector.doctor.reaching import ask_sink
 from collector.doctor.running import ask_daemon
+from collector.doctor.stream import ask_stream
 from collector.doctor.waiting import beside
 from collector.listeners.sockets import BACKLOG
 from collector.spool import files
 
 if TYPE_CHECKING:
-    from collector.config import Config, ListenerSettings
+    from collections.abc import Sequence
+
+    from collector.config import Config, ListenerSettings, SinkSettings
     from collector.doctor.running import Daemon
+    from collector.roles import Role
     from collector.settings.problems import Problem
 
 # For the disk: as long as a share of the network may think about a file, and no longer.
@@ -67,6 +71,7 @@ class _Answers(NamedTuple):
         disk: of the spool.
         admin: what came of binding the admin server's address.
         listeners: of binding the place of each listener.
+        stream: what was found of the stream, if there is one.
         sinks: what was found of all sinks.
     """
 
@@ -75,45 +80,52 @@ class _Answers(NamedTuple):
     disk: _Disk
     admin: Attempt
     listeners: list[Attempt]
+    stream: list[Finding]
     sinks: list[Finding]
 
 
-async def examine(config: Config, *, send_test: bool, seconds: float) -> list[Finding]:
+async def examine(config: Config, role: Role, *, send_test: bool, seconds: float) -> list[Finding]:
     """Look at everything that these settings need.
 
     Args:
         config: the settings.
+        role: of the daemon; what that does not do needs nothing.
         send_test: whether an empty batch may be posted to sinks where that might count for an
             event.
         seconds: that each step on the network may take.
 
     Returns:
-        What was found, in the order: this machine, disk, listeners, intakes, sinks.
+        What was found, in the order: this machine, disk, listeners, intakes, stream, sinks.
     """
+    config = config.model_copy(update={"listeners": role.listeners(config)})
     wall, steady = time.time(), time.monotonic()
-    answers = await _ask(config, send_test=send_test, seconds=seconds)
+    answers = await _ask(config, role, send_test=send_test, seconds=seconds)
     found = _judge(config, answers)
     moved = (time.time() - wall) - (time.monotonic() - steady)
     return [*_on_clock(config, moved), *found]
 
 
-async def _ask(config: Config, *, send_test: bool, seconds: float) -> _Answers:
-    """Ask this machine, the daemon that may run, and the sinks."""
-    daemon, disk, sinks = await asyncio.gather(
+async def _ask(config: Config, role: Role, *, send_test: bool, seconds: float) -> _Answers:
+    """Ask this machine, the daemon that may run, the servers of a stream, and the sinks."""
+    posted = config.sinks if role.delivers else ()
+    daemon, disk, stream, sinks = await asyncio.gather(
         ask_daemon(config.admin, seconds),
         _look_at_disk(config),
-        _ask_sinks(config, send_test=send_test, seconds=seconds),
+        ask_stream(config, seconds),
+        _ask_sinks(config, posted, send_test=send_test, seconds=seconds),
     )
     here = machine.look()
     admin, *listeners = await asyncio.gather(
         _try_admin(config, daemon, seconds), *(_try(item, seconds) for item in config.listeners)
     )
     daemon = daemon._replace(holder=admin.holder)
-    return _Answers(here, daemon, disk, admin, listeners, sinks)
+    return _Answers(here, daemon, disk, admin, listeners, stream, sinks)
 
 
-async def _ask_sinks(config: Config, *, send_test: bool, seconds: float) -> list[Finding]:
-    """Ask all sinks; return what was found in the order of the settings."""
+async def _ask_sinks(
+    config: Config, sinks: Sequence[SinkSettings], *, send_test: bool, seconds: float
+) -> list[Finding]:
+    """Ask sinks; return what was found in the order of the settings."""
     found = await asyncio.gather(
         *(
             ask_sink(
@@ -123,7 +135,7 @@ async def _ask_sinks(config: Config, *, send_test: bool, seconds: float) -> list
                 send_test=send_test,
                 seconds=seconds,
             )
-            for index, sink in enumerate(config.sinks)
+            for index, sink in enumerate(sinks)
         )
     )
     return list(chain.from_iterable(found))
@@ -149,6 +161,7 @@ def _judge(config: Config, answers: _Answers) -> list[Finding]:
         *keys.on_secret_files(config),
         *keys.on_admin_token(config),
         *_on_settings(config, answers.disk),
+        *answers.stream,
         *answers.sinks,
     ]
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from collector.describe.quantities import octets
 from collector.doctor.findings import Finding
+from collector.roles import STREAM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,13 +87,14 @@ def _on_room(config: Config, volume: Volume) -> Iterator[Finding]:
         advice = "delete files there, or make the file system anew with more"
         yield Finding("error", "disk", "spool.path", "no more files can be made (inodes)", advice)
     figures = f"{octets(volume.free)} free; up to {octets(most)} is for what waits and dead letters"
+    where = "spool.local_max_bytes" if config.spool.type == STREAM else "spool.max_bytes"
     if volume.free + volume.used >= most:
-        yield Finding("ok", "disk", "spool.max_bytes", figures)
+        yield Finding("ok", "disk", where, figures)
         return
     used = f", of which it has {octets(volume.used)}" if volume.used else ""
-    advice = "a larger disk, or a lower spool.max_bytes or dead_letters.max_bytes"
+    advice = f"a larger disk, or a lower {where} or dead_letters.max_bytes"
     found = f"{figures}{used}: the disk may be full before the spool is"
-    yield Finding("warning", "disk", "spool.max_bytes", found, advice)
+    yield Finding("warning", "disk", where, found, advice)
 
 
 def _on_speed(volume: Volume, where: str) -> Iterator[Finding]:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 
 from tests.daemon import Daemon
 from tests.fake_sink import FakeSink
+from tests.nats import Nats
 
 KEY = "the-key-of-the-test"
 OTHER_KEY = "the-key-of-tomorrow"
@@ -297,3 +298,116 @@ async def test_a_spool_in_memory_has_no_dead_letters_to_show(tmp_path):
             code, _, errors = await place.call("dead-letters", "list")
             assert code == 1
             assert "spool.type is memory" in errors
+
+
+class SharingSite(Site):
+    """One of several machines that share a stream and a sink; its intake reads CEF alone."""
+
+    def __init__(self, directory, sink, servers):
+        directory.mkdir()
+        super().__init__(directory, sink)
+        self.on_parse_error = "dead_letter"
+        self.spool = {
+            "type": "jetstream",
+            "path": str(directory / "spool"),
+            "servers": list(servers),
+            "stream": "shared",
+            "replicas": 1,
+            "max_bytes": "64MiB",
+            "ack_wait": "2s",
+        }
+
+    @property
+    def settings(self):
+        intake = {"name": "any", "parser": "cybereason", "key": KEY}
+        return {
+            **super().settings,
+            "intakes": [{**intake, "on_parse_error": self.on_parse_error}],
+            "spool": self.spool,
+            "dead_letters": {"max_bytes": "16MiB"},
+            "shutdown_grace": "2s",
+        }
+
+
+@asynccontextmanager
+async def sharing(directory):
+    """Two machines with a stream that they share; and the servers that hold it."""
+    async with FakeSink() as sink, Nats(directory / "nats") as servers:
+        yield *(SharingSite(directory / name, sink, servers.urls) for name in "ab"), servers
+
+
+async def together_when(daemons, condition):
+    """Wait until accounts, added up over daemons, are as asked; return them."""
+    names = ("received", "delivered", "handed_over", "taken_over")
+    async with asyncio.timeout(60):
+        while True:
+            ledgers = [(await daemon.status())["ledger"] for daemon in daemons]
+            total = {name: sum(ledger[name] for ledger in ledgers) for name in names}
+            if condition(total):
+                return total
+            await asyncio.sleep(0.02)
+
+
+async def test_dead_letters_in_a_stream_are_replayed_and_purged_by_any_daemon(tmp_path):
+    """Each is counted once in all of their accounts; unknown keys stay where they came to."""
+    async with sharing(tmp_path) as (here, there, servers):
+        there.on_parse_error = "forward"
+        async with here.daemon() as one, there.daemon() as other:
+            await send(one, *(syslog(f"no CEF {n}") for n in range(5)), syslog("x", OTHER_KEY))
+            await one.ledger_when(
+                lambda it: it["handed_over"] == 5 and it["dead_lettered"]["unknown_intake"] == 1
+            )
+            seen_here, seen_there, (_, output, _) = await asyncio.gather(
+                here.listed(),
+                there.listed(),
+                there.call("dead-letters", "show", "--format", "json"),
+            )
+            assert seen_here == {"parse_error": 5, "unknown_intake": 1}
+            assert seen_there == {"parse_error": 5}
+            letters = [json.loads(line) for line in output.splitlines()]
+            purged, *replayed = letters
+            code, output, _ = await there.call("dead-letters", "purge", str(purged["number"]))
+            assert (code, output) == (0, "1 dead letters purged\n")
+            code, output, _ = await there.call("dead-letters", "replay")
+            assert (code, output) == (0, "4 dead letters replayed\n")
+            total = await together_when(
+                (one, other),
+                lambda it: it["delivered"] == 4 and it["handed_over"] == it["taken_over"],
+            )
+            assert total["received"] == 6
+            found = [event["event"]["id"] for event in here.sink.events]
+            assert sorted(found) == sorted(letter["id"] for letter in replayed)
+            assert await there.listed() == {}
+            await servers.kill()
+            code, output, errors = await here.call("dead-letters", "list", "--format", "json")
+            assert (code, json.loads(output)["reason"]) == (0, "unknown_intake")
+            assert errors.startswith("without what the stream shared holds: ")
+
+
+async def test_what_a_stream_holds_for_a_sink_that_is_gone_is_buried(tmp_path):
+    """It becomes dead letters of the stream; what no daemon has done is left to the next."""
+    async with sharing(tmp_path) as (place, _, _):
+        place.on_parse_error, place.sinks = "forward", ["siem", "first"]
+        async with place.daemon() as daemon:
+            await send(daemon, *(syslog(f"{n}") for n in range(5)))
+            await daemon.ledger_when(lambda it: it["delivered"] == 5 and it["in_memory"] == 0)
+            assert await daemon.stop() == 0
+        place.sinks = ["siem"]
+        async with place.daemon() as daemon:
+            code, output, _ = await place.call("dead-letters", "bury", "--sink", "first")
+            assert (code, output) == (0, "5 events of first buried\n")
+            await daemon.ledger_when(
+                lambda it: it["spooled"] == 0 and not any(it["dead_lettered"].values())
+            )
+            ledger = (await daemon.status())["ledger"]
+            assert ledger["handed_over"] - ledger["taken_over"] == 5
+            assert await place.listed() == {"buried": 5}
+            assert await daemon.stop() == 0
+        code, output, _ = await place.call("dead-letters", "purge", "--reason", "buried")
+        told = "its next start purges 5 dead letters (5 buried) (request 2)"
+        assert (code, output) == (0, f"no daemon runs: {told}\n")
+        async with place.daemon() as daemon:
+            ledger = await daemon.ledger_when(
+                lambda it: it["dropped"].get("dead_letter_purged") == 5
+            )
+            assert ledger["handed_over"] == ledger["taken_over"]

@@ -288,6 +288,47 @@ def test_check_takes_the_file_of_the_environment(tmp_path, monkeypatch):
     assert "--config" in errors
 
 
+OF_A_RECEIVER = """
+listeners: [{name: l, transport: tcp, host: 127.0.0.1, port: 0}]
+intakes: [{name: i, parser: raw, key: k}]
+sinks: [{name: s, url: "${SIEM}", auth: {bearer: {token_file: /nowhere}}}]
+spool: {type: jetstream, servers: ["nats://127.0.0.1:1"]}
+"""
+
+
+def test_check_looks_at_what_a_role_uses(tmp_path, monkeypatch):
+    """It may be said by the environment, too."""
+    monkeypatch.delenv("COLLECTOR_ROLE", raising=False)
+    file = tmp_path / "c.yaml"
+    file.write_text(OF_A_RECEIVER)
+    assert call("check", "-c", str(file), "--role", "receive")[0] == 0
+    code, lines, _ = call("check", "-c", str(file), "--role", "deliver")
+    assert (code, len(lines)) == (2, 2)
+    assert call("check", "-c", str(file))[:2] == (code, lines)
+    monkeypatch.setenv("COLLECTOR_ROLE", "receive")
+    assert call("check", "-c", str(file))[0] == 0
+
+
+@pytest.mark.parametrize("role", ["receive", "deliver"])
+def test_a_part_of_the_work_needs_a_stream(tmp_path, monkeypatch, role):
+    """There is nobody to share it with else."""
+    file = tmp_path / "c.yaml"
+    file.write_text(CONFIG)
+    problem = (
+        f"spool.type: role {role} needs a spool that daemons share; accepted: jetstream, or role "
+        "all"
+    )
+    code, _, stderr = call("run", "-c", str(file), "--role", role)
+    assert (code, stderr.strip()) == (2, f"{file}: {problem}")
+    code, lines, _ = call("check", "-c", str(file), "--role", role)
+    assert (code, lines) == (2, [f"{file}: {problem}"])
+    monkeypatch.chdir(tmp_path)
+    code, _, stderr = call("run", "--role", role)
+    assert code == 2
+    assert f"role {role} needs settings of your own" in stderr
+    assert not (tmp_path / "collector-data").exists()
+
+
 INTERRUPTED_WHILE_LOADING = """
 import os, signal, sys
 

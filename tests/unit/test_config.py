@@ -18,6 +18,7 @@ from collector.config import (
     ConfigError,
     ListenerTls,
     SinkTls,
+    SpoolSettings,
     build,
     load,
     parse,
@@ -26,6 +27,7 @@ from collector.config import (
     warnings,
 )
 from collector.parsers import PARSERS
+from collector.roles import Role
 from collector.settings.checking import child, declared
 from collector.settings.json_schema import help_of
 from collector.settings.substitution import substitute
@@ -39,6 +41,17 @@ INTAKE = {"name": "i", "parser": "cybereason", "key": "k"}
 SINK = {"name": "default", "url": "https://siem.example/ingest"}
 FILE = str(Path(__file__))
 TLS = {"cert_file": FILE, "key_file": FILE}
+STREAM = {"type": "jetstream", "servers": ["nats://localhost:4222"]}
+CREDENTIALS = """\
+-----BEGIN NATS USER JWT-----
+e30.e30.e30
+------END NATS USER JWT------
+-----BEGIN USER NKEY SEED-----
+SUAAAA
+------END USER NKEY SEED------
+"""
+OTHER_SPOOLS = ("servers", "stream", "replicas", "local_max_bytes", "ack_wait")
+"""Settings of the other type that have a value where they are not written."""
 MINIMAL = {"listeners": [LISTENER], "intakes": [INTAKE], "sinks": [SINK]}
 
 
@@ -151,6 +164,17 @@ def test_defaults_are_those_of_the_interface():
             "max_bytes": None,
             "when_full": "block",
             "synchronous": "full",
+            "servers": [],
+            "stream": "collector",
+            "replicas": 3,
+            "local_max_bytes": "1GiB",
+            "max_age": None,
+            "ack_wait": "30s",
+            "credentials_file": None,
+            "user": None,
+            "password_file": None,
+            "token_file": None,
+            "tls": None,
         },
         "dead_letters": {
             "max_bytes": "1GiB",
@@ -185,6 +209,8 @@ def test_every_default_is_accepted():
     written = json.loads(config.model_dump_json())
     del written["listeners"][0]["receive_buffer"], written["listeners"][0]["mode"]  # not of tcp
     del written["sinks"][0]["index"], written["sinks"][0]["splunk"]  # of other formats
+    for name in OTHER_SPOOLS:
+        del written["spool"][name]
     written["intakes"][0]["key"] = "k"
     assert read(written) == config
 
@@ -291,11 +317,88 @@ def test_an_intake_goes_to_all_sinks_or_to_those_it_names():
         ({"type": "memory"}, 256 << 20),
         ({"max_bytes": "1MiB"}, 1 << 20),
         ({"type": "memory", "max_bytes": "64KiB"}, 64 << 10),
+        (STREAM, 1 << 30),
+        (STREAM | {"max_bytes": "50GiB", "local_max_bytes": "2GiB"}, 2 << 30),
     ],
 )
 def test_how_much_may_wait_depends_on_what_holds_it(spool, bound):
-    """Unless it is written; memory may be as small as one likes."""
+    """Unless it is written; memory may be as small as one likes. With a stream it is the file."""
     assert read(settings(spool=spool)).spool.bound == bound
+
+
+@pytest.mark.parametrize(("given", "bound"), [({}, 10 << 30), ({"max_bytes": "50GiB"}, 50 << 30)])
+def test_how_much_a_stream_holds_is_another_bound_than_that_of_the_file(given, bound):
+    """On each server."""
+    assert read(settings(spool=STREAM | given)).spool.stream_bound == bound
+
+
+def test_a_stream_is_reached_with_credentials_and_tls(tmp_path):
+    """Files are checked, and known as those that settings refer to."""
+    credentials, authorities = tmp_path / "credentials", tmp_path / "ca.pem"
+    credentials.write_text(CREDENTIALS)
+    authorities.write_text("x")
+    spool = STREAM | {
+        "servers": "tls://nats.example",
+        "credentials_file": str(credentials),
+        "tls": {"ca_file": str(authorities)},
+    }
+    config = read(settings(spool=spool))
+    assert config.spool.servers == ("tls://nats.example",)
+    assert referenced_files(config) == (credentials, authorities)
+
+
+def test_there_is_one_way_to_say_who_we_are_to_the_servers(tmp_path):
+    """A password has a user, and a file of credentials holds some."""
+    secret = tmp_path / "secret"
+    secret.write_text("s3cret\n")
+    file, stream = str(secret), "spool: user and token_file are written together; accepted: one of "
+    more = {"token_file": file, "user": "me", "password_file": file}
+    assert told(settings(spool=STREAM | more)) == [f"{stream}credentials_file, user, token_file"]
+    assert told(settings(spool=STREAM | {"password_file": file})) == [
+        "spool.user: is missing; accepted: user and password_file together, or none of them"
+    ]
+    (problem,) = told(settings(spool=STREAM | {"credentials_file": file}))
+    assert problem == (
+        f"spool.credentials_file: {file!r} holds no JWT with the seed of its key; accepted: a "
+        "readable file with a JWT and a seed, as nsc writes for a user"
+    )
+
+
+def test_what_a_role_does_not_use_is_not_looked_at():
+    """No file, and no variable."""
+    tree = settings(
+        listener={"tls": {"cert_file": "/nowhere/a", "key_file": "/nowhere/b"}},
+        sink={
+            "url": "https://${SIEM}/",
+            "auth": {"bearer": {"token_file": "/nowhere/c"}},
+            "headers": {"X-Key": "${KEY}"},
+            "proxy": "http://${PROXY}",
+            "tls": {"ca_file": "/nowhere/d"},
+        },
+        spool=STREAM,
+    )
+    everything = [
+        *(f"sinks[0].{name}" for name in ("url", "headers.X-Key", "auth.bearer.token_file")),
+        *(f"sinks[0].{name}" for name in ("tls.ca_file", "proxy")),
+    ]
+    certificates = ["listeners[0].tls.cert_file", "listeners[0].tls.key_file"]
+    assert paths(tree, Role.RECEIVE) == set(certificates)
+    assert paths(tree, Role.DELIVER) == set(everything)
+    assert paths(tree, Role.ALL) == {*everything, *certificates}
+
+
+def paths(tree, role):
+    """Return the settings that are wrong for a role, each once."""
+    with pytest.raises(ConfigError) as caught:
+        parse(yaml.safe_dump(tree), source="c.yaml", environ={}, role=role)
+    return {problem.path for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize("role", [Role.RECEIVE, Role.DELIVER])
+def test_a_part_of_the_work_needs_a_spool_that_is_shared(role):
+    """Also where nothing is written of it."""
+    assert paths(settings(), role) == {"spool.type"}
+    assert paths(settings(spool={"type": "memory"}), role) == {"spool.type"}
 
 
 def test_a_rate_bounds_an_intake():
@@ -468,7 +571,7 @@ def test_all_problems_of_a_file_are_told_at_once():
             {"name": "k", "parser": "raw", "key": "s3cret", "sources": ["10.1.0.0/8"]},
         ],
         "sinks": [{"name": "default", "url": "https://u:s3cret@h", "timeout": 30}],
-        "spool": {"type": "jetstream", "directory": "/var/lib/collector"},
+        "spool": {"type": "redis", "directory": "/var/lib/collector"},
         "threads": 2,
     }
     assert told(tree) == [
@@ -507,9 +610,13 @@ def test_all_problems_of_a_file_are_told_at_once():
         ),
         (
             "spool.directory: unknown setting 'directory'; accepted: type, path, max_bytes, "
-            "when_full, synchronous"
+            "when_full, synchronous, servers, stream, replicas, local_max_bytes, max_age, "
+            "ack_wait, credentials_file, user, password_file, token_file, tls"
         ),
-        "spool.type: 'jetstream' is not one of the choices; accepted: 'sqlite' or 'memory'",
+        (
+            "spool.type: 'redis' is not one of the choices; accepted: 'sqlite', 'memory' or "
+            "'jetstream'"
+        ),
     ]
 
 
@@ -748,6 +855,54 @@ def test_all_problems_of_a_file_are_told_at_once():
         (
             {"spool": {"max_bytes": "64KiB"}},
             "spool.max_bytes: too little for a file; accepted: 1MiB to 1TiB",
+        ),
+        (
+            {"spool": STREAM | {"max_bytes": "64KiB"}},
+            "spool.max_bytes: too little for a stream; accepted: 1MiB to 1TiB",
+        ),
+        (
+            {"spool": {"type": "jetstream"}},
+            "spool.servers: is missing; accepted: a list of nats://host:port or tls://host:port",
+        ),
+        (
+            {"spool": STREAM | {"servers": []}},
+            "spool.servers: is missing; accepted: a list of nats://host:port or tls://host:port",
+        ),
+        (
+            {"spool": STREAM | {"servers": ["nats://me:s3cret@h:4222"]}},
+            "spool.servers[0]: holds a user name, a password or a token, which belong in files; ",
+        ),
+        (
+            {"spool": STREAM | {"servers": ["nats://h:4222/path"]}},
+            "spool.servers[0]: holds more than the address of a server; accepted: nats://host:port",
+        ),
+        (
+            {"spool": STREAM | {"servers": ["http://h:4222"]}},
+            "spool.servers[0]: is not a complete nats or tls URL; accepted: nats://host:port or ",
+        ),
+        (
+            {"spool": {"replicas": 1}},
+            "spool.replicas: not a setting of a sqlite spool; accepted with type: jetstream",
+        ),
+        (
+            {"spool": {"type": "memory", "ack_wait": "30s"}},
+            "spool.ack_wait: not a setting of a memory spool; accepted with type: jetstream",
+        ),
+        (
+            {"spool": STREAM | {"replicas": 6}},
+            "spool.replicas: 6 is too large; accepted: 1 to 5",
+        ),
+        (
+            {"spool": STREAM | {"stream": "a.b"}},
+            "spool.stream: 'a.b' is not a name of a stream; accepted: 1 to 64 letters, digits, ",
+        ),
+        (
+            {"spool": STREAM | {"user": "me"}},
+            "spool.password_file: is missing; accepted: user and password_file together, or none ",
+        ),
+        (
+            {"spool": STREAM | {"tls": {"cert_file": FILE}}},
+            "spool.tls.key_file: is missing; accepted: cert_file and key_file together, or none ",
         ),
         ({"spool": {"path": ["a"]}}, "spool.path: a list where a text is expected; accepted: the "),
         (
@@ -1038,10 +1193,11 @@ OTHER_LISTENERS = "transport|port|mode"
 
 def test_what_the_example_shows_commented_out_is_the_default():
     """Switched on, it changes nothing; other formats, other ways to authenticate, the filter, the
-    rate, TLS and other listeners stay out.
+    rate, TLS, other listeners and other spools stay out.
     """
     written = EXAMPLE.read_text()
-    others = f"{OTHER_AUTH}|{FILTER}|{RATE}|{OTHER_FORMATS}|{IN_TLS}|{OTHER_LISTENERS}"
+    spools = "|".join(OTHER_SPOOLS)
+    others = f"{OTHER_AUTH}|{FILTER}|{RATE}|{OTHER_FORMATS}|{IN_TLS}|{OTHER_LISTENERS}|{spools}"
     pattern = rf"(?m)^( *)# ( *(?!(?:{others}):|path: /run)[a-z_]+:( .*)?)$"
     text, count = re.subn(pattern, r"\1\2", written)
     assert count > 20
@@ -1071,6 +1227,15 @@ def test_the_tls_that_the_example_shows_is_the_default(first_line, model):
     for name in files:
         assert tls.pop(name).startswith("/etc/collector/tls/")
     assert model(**tls, **files) == model(**files)
+
+
+def test_the_stream_that_the_example_shows_is_the_default():
+    """But for the servers, which nobody knows."""
+    written = {name: value for name, value in in_the_example("spool:$")["spool"].items() if value}
+    shown = {**written, "type": "jetstream", "tls": None}
+    assert len(shown["servers"]) == 3
+    defaults = SpoolSettings(type="jetstream", servers=shown["servers"])
+    assert SpoolSettings(**shown) == defaults
 
 
 @pytest.mark.parametrize("name", ["relp", "local"])

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from collector.certificates import TlsError
+from collector.config import SinkTls
 from collector.deliveries import Deliveries
 from collector.durability import Durability
 from collector.ledger import Ledger
@@ -551,6 +552,27 @@ async def test_a_delivery_that_breaks_is_reported(room, server, monkeypatch):
     assert [line["event"] for line in lines] == ["delivery failed, please report it"]
     assert lines[0]["task"] == "sink siem"
     room.failures = 0
+
+
+async def test_who_does_not_deliver_makes_events_and_posts_none(tmp_path):
+    """Nothing is read that would be needed to post them."""
+    stats = Stats(Ledger())
+    spool = MemorySpool(16 * MIB, {}, stats.ledger)
+    deliveries = Deliveries(spool, stats, event_of, lambda: None, delivers=False)
+    missing = tmp_path / "missing"
+    (tmp_path / "token").write_text("s3cret")
+    settings = sink_of(
+        url="https://h", auth={"bearer": {"token_file": str(tmp_path / "token")}}
+    ).model_copy(update={"tls": SinkTls.model_construct(ca_file=missing)})
+    (tmp_path / "token").unlink()
+    deliveries.adopt(deliveries.plan([settings], [intake_of()], {"siem": Share(None, "block")}))
+    await deliveries.settle()
+    stats.ledger.received += 1
+    deliveries.batcher("siem", "edr").add(b'{"n":1}', arrival_of(entry_of(1, "edr")), "edr")
+    deliveries.flush()
+    assert deliveries.sinks == []
+    assert deliveries.waiting() == spool.backlog("siem").events == 1
+    await deliveries.stop()
 
 
 async def test_a_plan_shows_no_secrets(room, server):

@@ -1,5 +1,7 @@
 """What Prometheus is told."""
 
+import re
+
 from prometheus_client import CollectorRegistry, generate_latest
 
 from collector import __version__
@@ -9,6 +11,7 @@ from collector.metrics import IntakeStats, ListenerStats, SinkStats, Stats
 from collector.routing import KeySlot
 from collector.spool import Batch, Letter, Share
 from collector.spool.memory import MemorySpool
+from tests.spools import HELD, SharedSpool
 
 NAMES = [
     "build_info",
@@ -278,6 +281,56 @@ def test_counters_begin_at_0_although_the_ledger_does_not():
     assert samples['collector_events_dropped_total{reason="spool_full"}'] == 3
     assert samples['collector_events_dropped_total{reason="filter:gone"}'] == 0
     assert samples['collector_ledger_messages{account="dropped",reason="spool_full"}'] == 103
+
+
+def shared(stats, **changes):
+    spool = SharedSpool(1000, {"siem": Share(None, "block")}, stats.ledger)
+    spool.stream = {**HELD, **changes}
+    return exported(stats, spool)
+
+
+def test_a_stream_is_told_with_what_it_holds():
+    """What was handed over and taken over is counted from the start of the process."""
+    stats = Stats(Ledger(handed_over=10, taken_over=20))
+    stats.mark_start()
+    stats.ledger.handed_over, stats.ledger.taken_over = 12, 23
+    samples = shared(stats)
+    of_stream = {name: value for name, value in samples.items() if "_stream_" in name}
+    assert of_stream == {
+        "collector_stream_connected": 1,
+        'collector_stream_events{sink="siem"}': 7,
+        'collector_stream_redelivered{sink="siem"}': 1,
+        "collector_stream_bytes": 300,
+        "collector_stream_max_bytes": 4000,
+        "collector_stream_oldest_seconds": 2.5,
+        'collector_stream_dead_letters{reason="refused"}': 3,
+    }
+    assert samples["collector_events_handed_over_total"] == 2
+    assert samples["collector_events_taken_over_total"] == 3
+    accounts = "collector_ledger_messages"
+    assert samples[accounts + '{account="handed_over",reason=""}'] == 12
+    assert samples[accounts + '{account="taken_over",reason=""}'] == 23
+
+
+def test_what_a_stream_holds_is_absent_before_it_was_reached():
+    samples = shared(Stats(Ledger()), connected=False, octets=None, oldest_seconds=None, events={})
+    assert samples["collector_stream_connected"] == 0
+    assert not {"collector_stream_bytes", "collector_stream_oldest_seconds"} & samples.keys()
+
+
+def test_without_a_stream_nothing_is_told_of_one():
+    """Nor have the accounts what is shared."""
+    names = " ".join(exported(*populated()))
+    assert not re.search("stream|handed_over|taken_over", names)
+
+
+def test_sinks_that_others_post_to_are_not_told_of():
+    """What waits for them here is."""
+    stats, spool = populated()
+    stats.delivers = False
+    names = exported(stats, spool)
+    assert not [name for name in names if name.startswith("collector_sink_")]
+    assert 'collector_spool_events{sink="siem"}' in names
 
 
 def test_a_process_without_a_spool_has_the_same_families():

@@ -6,6 +6,7 @@ from hashlib import sha256
 import pytest
 
 from collector.loading import from_file, load_embedded, load_file
+from collector.roles import Role
 from collector.settings.problems import ConfigError
 
 TEXT = """
@@ -43,6 +44,29 @@ def test_the_hash_is_that_of_the_file_as_it_is(file, octets):
 def test_what_the_environment_gives_does_not_show_in_the_hash(file):
     """It may be a secret."""
     assert load_file(file, {"KEY": "one"}).sha256 == load_file(file, {"KEY": "two"}).sha256
+
+
+def test_what_a_role_does_not_use_is_not_in_its_settings(file):
+    """Nor in the plain data, which workers go by; the hash is that of the whole file."""
+    more = 'spool: {type: jetstream, servers: ["nats://h"]}\n'
+    file.write_text(TEXT.replace('"http://127.0.0.1/"', '"${NOBODY}", proxy: "${KNOWS}"') + more)
+    loaded = load_file(file, {"KEY": "k"}, Role.RECEIVE)
+    assert loaded.role is Role.RECEIVE
+    assert loaded.config.sinks[0].proxy is None
+    assert loaded.document["sinks"] == [{"name": "s", "url": "http://not-looked-at.invalid/"}]
+    assert loaded.sha256 == sha256(file.read_bytes()).hexdigest()
+    with pytest.raises(ConfigError, match="NOBODY"):
+        load_file(file, {"KEY": "k"})
+
+
+def test_a_role_stays_what_it_is(file, monkeypatch):
+    """However often the settings are read."""
+    monkeypatch.setenv("KEY", "k")
+    load = from_file(file, Role.DELIVER)
+    with pytest.raises(ConfigError, match="role deliver needs a spool that daemons share"):
+        load()
+    file.write_text(TEXT + 'spool: {type: jetstream, servers: ["nats://h"]}\n')
+    assert [load().role for _ in range(2)] == [Role.DELIVER, Role.DELIVER]
 
 
 def test_a_file_is_read_again_and_again(file, monkeypatch):

@@ -3,6 +3,7 @@ them.
 """
 
 import json
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -10,7 +11,10 @@ from collector.sinks.encoders import COMPRESS
 from collector.spool import Batch, Letter
 from collector.spool.entries import Entry, pack_entries
 from collector.spool.store import Group, Store
+from collector.stream import AwayError
+from collector.stream.wire import letter_message
 from tests.calling import call
+from tests.letter_stream import LetterStream
 
 KEY = "the-key-of-the-test"
 CONFIG = """
@@ -61,9 +65,58 @@ class Place:
         return [json.loads(line) for line in output.splitlines()]
 
 
+class Shared:
+    """A stream that daemons share, as commands see it.
+
+    Attributes:
+        problem: why it is away; empty if it is not.
+        letters: its dead letters.
+        events: what waits in it, by sink.
+    """
+
+    def __init__(self):
+        self.problem = ""
+        self.letters = LetterStream()
+        self.events = {}
+
+    def fill(self, *items, kept=1_000_000_000.0):
+        """Put dead letters of the stream `s` into it."""
+        for item in items:
+            item.kept = kept
+            message = letter_message("s", item, "id")
+            self.letters.put(message.subject, message.body, message.headers)
+
+    @asynccontextmanager
+    async def looking_on(self, settings):
+        assert settings.stream == "s"
+        if self.problem:
+            raise AwayError(self.problem)
+        yield self
+
+    async def waiting(self):
+        return self.events
+
+    async def letter_counts(self):
+        return self.letters.letter_holdings.events
+
+    async def last_letter(self):
+        return self.letters.last
+
+
 @pytest.fixture
 def place(tmp_path):
     return Place(tmp_path)
+
+
+@pytest.fixture
+def shared(place, monkeypatch):
+    """Have the settings name a stream, and return it; a daemon has left an empty file."""
+    stream = Shared()
+    monkeypatch.setattr("collector.stream.onlooking.looking_on", stream.looking_on)
+    servers = "servers: ['nats://127.0.0.1:1']"
+    place.write_settings(f"{{type: jetstream, path: {place.spool}, stream: s, {servers}}}")
+    place.fill()
+    return stream
 
 
 def letter(reason="unknown_intake", **changes):
@@ -85,4 +138,4 @@ def letter(reason="unknown_intake", **changes):
 def batch(sink):
     entries = [Entry(f"{number:032x}", "edr", "192.0.2.1", 5.0) for number in (1, 2)]
     body = COMPRESS["gzip"](b'{"message":"a"}\n{"message":"b"}\n')
-    return Batch(sink, "ndjson:event", "gzip", body, 2, 30, 5.0, pack_entries(entries))
+    return Batch(sink, "ndjson:event", "gzip", body, 2, 32, 5.0, pack_entries(entries))

@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 import typer
+import yaml
 
 from collector import logs
 from collector.commands import access
@@ -22,6 +23,30 @@ def test_settings_that_cannot_be_used_end_the_command(place, capsys):
         access.load(place.config)
     assert error.value.exit_code == 2
     assert "listeners" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("role", ["receive", ""])
+def test_the_environment_says_beside_which_part_a_command_runs(place, monkeypatch, role):
+    """What that does not use need not be there."""
+    monkeypatch.setenv("COLLECTOR_ROLE", role)
+    settings = yaml.safe_load(place.config.read_text())
+    settings["sinks"][0]["auth"] = {"bearer": {"token_file": "/nowhere"}}
+    settings["spool"] |= {"type": "jetstream", "servers": ["nats://127.0.0.1"]}
+    place.config.write_text(yaml.safe_dump(settings))
+    if role:
+        assert access.load(place.config).sinks[0].auth is None
+    else:
+        with pytest.raises(typer.Exit):
+            access.load(place.config)
+
+
+def test_a_part_that_there_is_not_ends_the_command(place, monkeypatch, capsys):
+    monkeypatch.setenv("COLLECTOR_ROLE", "receiver")
+    with pytest.raises(typer.Exit) as error:
+        access.load(place.config)
+    assert error.value.exit_code == 2
+    problem = "COLLECTOR_ROLE: no role is named 'receiver'; accepted: all, receive, deliver"
+    assert problem in capsys.readouterr().err
 
 
 def test_without_settings_the_embedded_default_is_meant(tmp_path, monkeypatch, capsys):

@@ -10,6 +10,7 @@ import typer
 from collector import logs
 from collector.commands import access, dead_letters
 from collector.spool import files, requests
+from collector.spool.looking import FIRST_NUMBER
 from collector.spool.store import NUMBERS_PER_WORKER
 from tests.unit.commands.conftest import KEY, batch, letter
 
@@ -326,3 +327,124 @@ def test_the_answers_of_all_workers_are_added_up(many, monkeypatch):
     monkeypatch.setattr(access, "answered", lambda *_: answers)
     assert many.call("dead-letters", "replay") == (1, "3 dead letters replayed\n", "why\n")
     lock.release()
+
+
+# With a stream that daemons share.
+
+AWAY = "without what the stream s holds: no answer\n"
+
+
+def test_the_letters_of_the_stream_are_listed_with_those_of_the_file(place, shared):
+    place.fill([letter(), letter("refused")])
+    shared.fill(letter("refused"), letter("gave_up"), kept=900_000_000.0)
+    kinds = place.objects("dead-letters", "list")
+    assert [(kind["reason"], kind["letters"]) for kind in kinds] == [
+        ("gave_up", 1),
+        ("refused", 2),
+        ("unknown_intake", 1),
+    ]
+    assert kinds[1]["oldest"] < kinds[1]["newest"]
+    (kind,) = place.objects("dead-letters", "list", "--reason", "gave_up")
+    assert kind["letters"] == 1
+
+
+def test_the_letters_of_the_stream_are_shown_with_those_of_the_file(place, shared):
+    """The oldest first; each has a number of its own."""
+    place.fill([letter(raw=b"in the file")])
+    shared.fill(letter(raw=f"in the stream {KEY}".encode()), letter(), kept=900_000_000.0)
+    shown = place.objects("dead-letters", "show")
+    assert [item["number"] for item in shown] == [FIRST_NUMBER + 1, FIRST_NUMBER + 2, 1]
+    assert [item["raw"] for item in shown][::2] == ["in the stream ***", "in the file"]
+    (one,) = place.objects("dead-letters", "show", str(FIRST_NUMBER + 2))
+    assert one["number"] == FIRST_NUMBER + 2
+    code, output, errors = place.call("dead-letters", "show", "--limit", "1")
+    assert (code, errors) == (0, "1 of 3 dead letters; --limit shows more\n")
+    assert output.startswith(f"dead letter {FIRST_NUMBER + 1}\n")
+    code, _, errors = place.call("dead-letters", "show", str(FIRST_NUMBER + 9))
+    assert (code, errors) == (1, f"no dead letter {FIRST_NUMBER + 9}\n")
+
+
+def test_without_the_stream_the_letters_of_the_file_are_shown(place, shared):
+    """What is missing is said."""
+    shared.problem = "no answer"
+    place.fill([letter()])
+    assert place.call("dead-letters", "list")[::2] == (0, AWAY)
+    assert place.call("dead-letters", "show")[::2] == (0, AWAY)
+    code, output, errors = place.call("dead-letters", "purge", "--reason", "unknown_intake")
+    assert (code, errors) == (0, AWAY)
+    assert "1 dead letters (1 unknown_intake) (request 1)" in output
+    ((command, arguments),) = waiting(place)
+    assert (command, arguments["last"]) == ("purge", FIRST_NUMBER)
+
+
+@pytest.mark.parametrize(
+    ("command", "what"), [(["replay"], "replays"), (["purge", "--yes"], "purges")]
+)
+def test_what_is_in_the_stream_is_left_to_a_daemon(place, shared, monkeypatch, command, what):
+    """Its accounts are kept there; what is set aside later is not meant, wherever it is then."""
+    monkeypatch.setattr("collector.commands.dead_letters.time.time", lambda: 2_000_000_000.0)
+    place.fill([letter()])
+    shared.fill(letter("refused"), letter("refused"))
+    told = "3 dead letters (2 refused, 1 unknown_intake)"
+    assert place.call("dead-letters", *command, "--dry-run")[1].startswith(told)
+    assert waiting(place) == []
+    code, output, _ = place.call("dead-letters", *command)
+    assert (code, output) == (0, f"no daemon runs: its next start {what} {told} (request 1)\n")
+    assert waiting(place) == [
+        (command[0], {"until": 2_000_000_000.0, "standing": FIRST_NUMBER + 2})
+    ]
+    assert len(shared.letters.held) == 2
+
+
+def test_beside_a_daemon_the_purge_of_a_stream_is_waited_for(place, shared, monkeypatch):
+    shared.fill(letter("refused"))
+    lock = files.Lock(place.spool)
+    number = FIRST_NUMBER + 1
+    code, output, _ = place.call("dead-letters", "purge", str(number), "--no-wait")
+    assert (code, output) == (
+        0,
+        "left to the daemon as request 1: 1 dead letters (1 refused) to be purged\n",
+    )
+    answer = requests.Request(2, 0.0, "uid 0", "", {}, "done", {"purged": {"refused": 1}})
+    monkeypatch.setattr(access, "answered", lambda *_: [answer])
+    code, output, _ = place.call("dead-letters", "purge", str(number))
+    assert (code, output) == (0, "1 dead letters purged\n")
+    lock.release()
+    assert [arguments["numbers"] for _, arguments in waiting(place)] == [[number], [number]]
+
+
+def test_one_worker_acts_on_the_letters_of_the_stream(place, shared):
+    """The others on those of their files alone."""
+    place.fill([letter()], worker=1)
+    shared.fill(letter("refused"))
+    _, output, _ = place.call("dead-letters", "replay")
+    assert "2 dead letters (1 refused, 1 unknown_intake)" in output
+    ((_, first),) = waiting(place)
+    with closing(place.store(1)) as store:
+        (second,) = (item.arguments for item in store.waiting_requests())
+    assert (first.keys(), second.keys()) == ({"until", "standing"}, {"until", "last"})
+
+
+def test_what_the_stream_holds_is_counted_without_a_look_at_it(place, shared):
+    """Unless more than the reason is asked for."""
+    shared.fill(letter("refused", sink="siem"), letter("refused"), letter("gave_up"))
+    _, output, _ = place.call("dead-letters", "purge", "--reason", "refused", "--dry-run")
+    assert output == "2 dead letters (2 refused) to be purged\n"
+    assert shared.letters.story == []
+    _, output, _ = place.call("dead-letters", "purge", "--sink", "siem", "--dry-run")
+    assert output == "1 dead letters (1 refused) to be purged\n"
+
+
+def test_what_others_have_published_has_no_say_over_the_terminal(place, shared):
+    shared.letters.put("s-dead-letters.\x1b[2J", b"\x1b[2J")
+    for arguments in (("list",), ("show",), ("purge", "--dry-run")):
+        code, output, _ = place.call("dead-letters", *arguments)
+        assert code == 0
+        assert "\x1b" not in output
+
+
+def test_a_command_that_waits_for_the_servers_says_so():
+    request = requests.Request(1, 0.0, "uid 0", "", {}, "running", {"away": True})
+    assert access._description("purging", [request]) == (
+        "purging: until the servers of the stream answer"
+    )

@@ -50,6 +50,12 @@ def test_an_error_is_exit_code_1(config):
     assert lines[-1].startswith("1 error")
 
 
+def test_a_role_needs_a_stream(config):
+    code, lines, stderr = call("doctor", "-c", config(), "--role", "receive")
+    assert (code, lines) == (2, [])
+    assert "spool.type: role receive needs a spool that daemons share" in stderr
+
+
 def test_settings_that_cannot_be_used_are_exit_code_2(config, tmp_path):
     code, lines, stderr = call("doctor", "-c", config("ftp://x"))
     assert (code, lines) == (2, [])

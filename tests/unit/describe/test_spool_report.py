@@ -16,6 +16,7 @@ STATUS = {
     "in_use": True,
     "octets": 4096,
     "max_bytes": 10 * 1024**3,
+    "stream": None,
     "waiting": [spool_report.waiting_object(Waiting("old", 1, 2, 300, 5.0), is_gone=True)],
     "requests": [
         spool_report.request_object(
@@ -52,6 +53,12 @@ def test_the_state_of_a_spool_is_told_at_a_glance():
         "dropped\tb\t1",
         r"damaged, moved aside: /spool/spool.db.damaged-x\x1b (`collector spool verify` reads it)",
     ]
+
+
+def test_a_stream_is_said_to_be_elsewhere():
+    """Nothing of it is in the files."""
+    lines = shown(spool_report.show_status, {**STATUS, "stream": "edr"})
+    assert "the stream edr is not in these files: `collector top` shows it" in lines
 
 
 def test_an_empty_spool_is_said_to_be_empty():

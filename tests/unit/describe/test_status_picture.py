@@ -54,7 +54,10 @@ STATUS = {
         "delivered": 80,
         "dead_lettered": {},
         "dropped": {},
+        "handed_over": 0,
+        "taken_over": 0,
     },
+    "cluster": None,
     "buffered_bytes": 0,
     "listeners": [LISTENER],
     "intakes": [INTAKE],
@@ -105,6 +108,70 @@ def test_the_flow_goes_from_received_to_where_all_went():
     assert rows["+ received"]["part"] == "█" * 20
     assert rows["= spooled"]["part"] == "████················"
     assert rows["- delivered"]["count"] == "80"
+
+
+STREAM = {
+    "name": "edr",
+    "connected": True,
+    "problem": "",
+    "octets": 1024**2,
+    "max_bytes": 4 * 1024**2,
+    "oldest_seconds": 65.0,
+    "events": {"siem": 1200, "lake": 34},
+    "dead_letters": {"events": {"refused": 5}},
+}
+
+
+def member(role, **changes):
+    """Return what differs in the state of one of several daemons that share a stream."""
+    return {
+        "cluster": {"role": role, "member": "a", "part": "this member"},
+        "spool": {**STATUS["spool"], "stream": {**STREAM, **changes}},
+    }
+
+
+def test_a_member_of_several_says_what_it_does():
+    assert shown(**member("receive")).title.endswith("listening, role receive of several members")
+    assert shown(**member("deliver")).title.endswith("delivering, role deliver of several members")
+    away = shown(**member("deliver"), ready=False).title
+    assert away.endswith("NOT DELIVERING, role deliver of several members")
+
+
+def test_the_flow_of_a_member_has_what_it_shares():
+    """It balances with what was taken over, and handed over."""
+    ledger = {**STATUS["ledger"], "taken_over": 50, "handed_over": 50}
+    found = shown(ledger=ledger, **member("all"))
+    assert found.alarms == ()
+    rows = {row[0]: row for row in found.sections[0].rows}
+    assert (rows["+ taken over"][2], rows["- handed over"][2]) == ("50", "50")
+
+
+def test_sinks_that_others_post_to_are_elsewhere():
+    (row,) = section("sink", **member("receive"))
+    assert row["state"] == "elsewhere"
+    (row,) = section("sink", **member("deliver"))
+    assert row["state"] == "up"
+
+
+def test_a_stream_shows_what_it_holds_for_all_members():
+    (row,) = section("stream", **member("all"))
+    assert (row["stream"], row["state"], row["events"]) == ("edr", "connected", "1,234")
+    assert (row["part"], row["oldest"], row["dead_letters"]) == (
+        "█████···············",
+        "1m 5s",
+        "5",
+    )
+    assert alarming("stream", **member("all")) == frozenset()
+    assert section("stream") == []
+
+
+def test_a_stream_that_is_away_wants_to_be_looked_at():
+    """What it holds is not known before it was reached."""
+    unknown = {"octets": None, "oldest_seconds": None, "events": {}}
+    away = member("all", connected=False, problem="no answer", **unknown)
+    (row,) = section("stream", **away)
+    assert (row["state"], row["used"], row["oldest"]) == ("AWAY: no answer", "-", "-")
+    assert alarming("stream", **away) == {0}
 
 
 def test_every_branch_is_counted_with_its_reasons():

@@ -8,13 +8,14 @@ from aiohttp import web
 
 from collector.doctor import examination, volumes
 from collector.doctor.examination import examine
+from collector.roles import Role
 from tests.daemon import free_port
 from tests.unit.doctor.conftest import KEY, config_of
 
 
-async def look(**sections):
+async def look(role=Role.ALL, **sections):
     config = config_of(**sections)
-    return await examine(config, send_test=False, seconds=3.0)
+    return await examine(config, role, send_test=False, seconds=3.0)
 
 
 def by_subject(findings):
@@ -47,6 +48,25 @@ async def test_sinks_come_last_in_the_order_of_the_settings(tmp_path):
     ]
     found = await look(spool={"path": str(tmp_path)}, admin={"port": 0}, sinks=sinks)
     assert [finding.subject for finding in found[-2:]] == ["sink a", "sink b"]
+
+
+async def test_what_a_role_does_not_do_needs_nothing(tmp_path):
+    """No sink for a receiver, no address for a deliverer."""
+    sections = {
+        "spool": {"path": str(tmp_path)},
+        "admin": {"port": 0},
+        "sinks": [{"name": "siem", "url": "inbox:"}],
+    }
+    receiver = by_subject(await look(Role.RECEIVE, **sections))
+    deliverer = by_subject(await look(Role.DELIVER, **sections))
+    assert ("sink siem" in receiver, "sink siem" in deliverer) == (False, True)
+    assert ("listener" in receiver, "listener" in deliverer) == (True, False)
+
+
+async def test_a_stream_that_nobody_serves_is_an_error(tmp_path):
+    spool = {"type": "jetstream", "path": str(tmp_path), "servers": "nats://127.0.0.1:1"}
+    found = by_subject(await look(spool=spool, admin={"port": 0}))
+    assert [finding.level for finding in found["stream"]] == ["error"]
 
 
 async def test_a_port_that_is_taken_is_found(tmp_path):
