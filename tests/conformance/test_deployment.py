@@ -4,7 +4,6 @@
 (Apache License 2.0) has it. Those of Kubernetes come with kubernetes-validate.
 """
 
-import json
 import re
 import shutil
 import subprocess
@@ -12,30 +11,42 @@ import sys
 from functools import cache
 from pathlib import Path
 
-import jsonschema
 import pytest
 import yaml
 
 from collector.config import Config
 from collector.listeners.sockets import DRAIN_SECONDS
 from collector.settings.units import parse_duration, parse_size
-from tests.calling import call
-from tests.support import FIXTURES, ROOT
+from tests.deployment import (
+    DEPLOY,
+    DOCKERFILE,
+    ENVIRONMENT,
+    KUBERNETES,
+    OLDEST,
+    VARIABLE,
+    build,
+    check,
+    complaints,
+    compose_complaints,
+    image_user,
+    is_built_in,
+    named_files,
+    ports_of,
+    read,
+    read_plain,
+    title,
+)
+from tests.support import ROOT
 
-DEPLOY = ROOT / "deploy"
 COMPOSE = DEPLOY / "docker-compose.yml"
-DOCKERFILE = ROOT / "Dockerfile"
 SETTINGS = ROOT / "config" / "collector.yaml"
 SYSCTL = DEPLOY / "sysctl.d" / "90-collector.conf"
 
-KUBERNETES = DEPLOY / "kubernetes"
 BASE = KUBERNETES / "base"
 OPERATOR = KUBERNETES / "components" / "prometheus-operator"
 OVERLAY = KUBERNETES / "overlays" / "example"
-OLDEST = "1.27"
-"""The first version of Kubernetes that the manifests are for."""
 
-VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+
 VENDOR = "cef-forwarder"
 """The service whose image and files are the vendor's."""
 
@@ -43,33 +54,6 @@ GRACE, SPOOL, LETTERS = (
     Config.model_fields[name].default for name in ("shutdown_grace", "spool", "dead_letters")
 )
 """What holds where a file does not say otherwise."""
-
-ENVIRONMENT = {"SINK_URL": "https://siem.example/ingest", "SINK_FORMAT": "ndjson"}
-
-
-def read(path):
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
-
-
-def read_plain(path):
-    """Read a file whose variables are as they are by default."""
-    return plain(read(path))
-
-
-def plain(value):
-    if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [plain(item) for item in value]
-    is_text = isinstance(value, str)
-    return VARIABLE.sub(lambda found: found[2] or "", value) if is_text else value
-
-
-def ports_of(settings):
-    """Return transport and port of each listener, and those of the admin server."""
-    found = {(item["transport"].upper(), item["port"]) for item in settings["listeners"]}
-    return found | {("TCP", settings["admin"]["port"])}
-
 
 # Settings.
 
@@ -89,21 +73,6 @@ def test_settings_can_be_used_with_the_variables_of_the_example(tmp_path, monkey
     (maker,) = read(OVERLAY / "kustomization.yaml")["configMapGenerator"]
     variables = dict(literal.split("=", 1) for literal in maker["literals"])
     check(BASE / "collector.yaml", variables, tmp_path, monkeypatch)
-
-
-def check(path, variables, directory, monkeypatch):
-    """Have `collector check` read a file, with secrets in a directory."""
-    text = path.read_text(encoding="utf-8")
-    for name in re.findall(r"/run/secrets/([\w./-]+)", text):
-        secret = directory / name
-        secret.parent.mkdir(exist_ok=True)
-        secret.write_text(secret.name)
-    settings = directory / "collector.yaml"
-    settings.write_text(text.replace("/run/secrets", str(directory)))
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    code, lines, errors = call("check", "-c", str(settings))
-    assert (code, lines) == (0, [f"{settings}: valid"]), errors
 
 
 # The image.
@@ -127,12 +96,6 @@ def test_the_image_exposes_the_ports_of_its_settings():
     (line,) = re.findall(r"^EXPOSE (.+)$", DOCKERFILE.read_text(), re.MULTILINE)
     exposed = {(item.split("/")[1].upper(), int(item.split("/")[0])) for item in line.split()}
     assert ports_of(read_plain(SETTINGS)) <= exposed
-
-
-def image_user():
-    """Return user and group that the image runs as."""
-    (user,) = re.findall(r"^USER (\d+:\d+)$", DOCKERFILE.read_text(), re.MULTILINE)
-    return user
 
 
 # Docker Compose.
@@ -162,9 +125,7 @@ def published(service):
 
 
 def test_the_compose_file_is_one():
-    schema = json.loads((FIXTURES / "schemas" / "compose-spec.json").read_text())
-    validator = jsonschema.Draft201909Validator(schema)
-    assert [error.message for error in validator.iter_errors(read_plain(COMPOSE))] == []
+    assert compose_complaints(COMPOSE) == []
 
 
 @pytest.mark.parametrize("service", OURS)
@@ -359,11 +320,7 @@ def resources(directory):
 ALL = manifests(
     *resources(BASE), *resources(OPERATOR), *resources(OVERLAY), BASE / "secret.example.yaml"
 )
-BUILT_IN = [found for found in ALL if not found["apiVersion"].startswith("monitoring.")]
-
-
-def title(manifest):
-    return f"{manifest['kind']}-{manifest['metadata']['name']}"
+BUILT_IN = [found for found in ALL if is_built_in(found)]
 
 
 def one(kind, name="collector"):
@@ -390,17 +347,6 @@ def is_selected(labels, by):
     return by.items() <= labels.items()
 
 
-def complaints(manifest, version=None):
-    """Return what the schemas of a version of Kubernetes, the newest, say against an object."""
-    library = pytest.importorskip("kubernetes_validate", reason="needs kubernetes-validate")
-    version = version or library.latest_version()
-    try:
-        library.validate(manifest, version, strict=True)
-    except library.ValidationError as error:
-        return [error.message]
-    return []
-
-
 @pytest.mark.parametrize("manifest", BUILT_IN, ids=title)
 def test_an_object_is_as_kubernetes_has_it(manifest):
     """Of the oldest version that the guide names, and of the newest."""
@@ -411,22 +357,11 @@ def test_the_guide_names_the_oldest_version():
     assert f"for Kubernetes {OLDEST} or\nnewer" in (KUBERNETES / "README.md").read_text()
 
 
-@cache
-def build(directory):
-    """Return the objects that a kustomization stands for, as kubectl or kustomize makes them."""
-    command = ["kubectl", "kustomize"] if shutil.which("kubectl") else ["kustomize", "build"]
-    if not shutil.which(command[0]):
-        pytest.skip("needs kubectl or kustomize")
-    done = subprocess.run([*command, str(directory)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return [*yaml.safe_load_all(done.stdout)]
-
-
 @pytest.mark.parametrize("directory", [BASE, OVERLAY], ids=lambda path: path.name)
 def test_a_kustomization_can_be_built(directory):
     """Into what is as Kubernetes has it; the names that Kustomize makes are referred to."""
     built = build(directory)
-    core = [each for each in built if not each["apiVersion"].startswith("monitoring.")]
+    core = filter(is_built_in, built)
     assert [complaint for each in core for complaint in complaints(each)] == []
     made = {each["metadata"]["name"] for each in built if each["kind"] == "ConfigMap"}
     (pod,) = [each["spec"]["template"]["spec"] for each in built if each["kind"] == "StatefulSet"]
@@ -468,12 +403,7 @@ def test_a_label_for_the_operator_is_added_as_the_guide_says(tmp_path):
     "directory", [BASE, OPERATOR, OVERLAY], ids=lambda path: str(path.relative_to(KUBERNETES))
 )
 def test_what_a_kustomization_names_exists(directory):
-    found = read(directory / "kustomization.yaml")
-    named = [*found["resources"], *found.get("components", ())]
-    named += [patch["path"] for patch in found.get("patches", ())]
-    named += [
-        file for maker in found.get("configMapGenerator", ()) for file in maker.get("files", ())
-    ]
+    named = named_files(directory)
     assert [name for name in named if not (directory / name).exists()] == []
     files = {path.name for path in directory.iterdir() if path.is_file()}
     assert files - {*named, "kustomization.yaml", "secret.example.yaml"} == set()

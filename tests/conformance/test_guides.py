@@ -9,7 +9,6 @@ import pytest
 from collector.exposition import MetricsCollector
 from collector.ledger import Ledger
 from collector.metrics import Stats
-from collector.spool.memory import MemorySpool
 from tests import guides
 from tests.calling import call
 from tests.guides import (
@@ -28,6 +27,7 @@ from tests.guides import (
     usable,
     with_own_spool,
 )
+from tests.spools import SharedSpool
 from tests.support import ROOT
 
 EVERY = sorted(GUIDES.glob("*.md"))
@@ -259,7 +259,7 @@ def test_the_index_has_every_guide():
 def exported():
     """Return the names of all series."""
     stats = Stats(Ledger())
-    families = MetricsCollector(stats, MemorySpool(1000, {}, stats.ledger)).collect()
+    families = MetricsCollector(stats, SharedSpool(1000, {}, stats.ledger)).collect()
     return {family.name + suffix for family in families for suffix in SUFFIXES}
 
 

@@ -12,10 +12,10 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from collector.exposition import MetricsCollector
 from collector.ledger import Ledger
 from collector.metrics import Stats
-from collector.spool.memory import MemorySpool
 from tests import promql
 from tests.calling import call
 from tests.peers import require, run
+from tests.spools import SharedSpool
 from tests.support import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -49,7 +49,7 @@ def exported():
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     families = [
-        *MetricsCollector(stats, MemorySpool(1000, {}, stats.ledger)).collect(),
+        *MetricsCollector(stats, SharedSpool(1000, {}, stats.ledger)).collect(),
         *registry.collect(),
     ]
     found = {"up": frozenset()}

@@ -9,7 +9,6 @@ from collector.exposition import MetricsCollector
 from collector.ledger import Ledger
 from collector.listeners import reasons
 from collector.metrics import Stats
-from collector.spool.memory import MemorySpool
 from tests.calling import call
 from tests.certificates import Authority
 from tests.guides import (
@@ -22,6 +21,7 @@ from tests.guides import (
     problem_of,
     text_of,
 )
+from tests.spools import SharedSpool
 from tests.support import ROOT
 
 README = ROOT / "README.md"
@@ -178,7 +178,7 @@ def test_each_reason_for_refusing_a_connection_is_explained(reason):
 
 def test_each_metric_is_named():
     stats = Stats(Ledger())
-    exported = MetricsCollector(stats, MemorySpool(1000, {}, stats.ledger)).collect()
+    exported = MetricsCollector(stats, SharedSpool(1000, {}, stats.ledger)).collect()
     names = {family.name for family in exported}
     assert {name for name in names if name not in TEXT} == set()
 
