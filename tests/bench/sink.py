@@ -26,6 +26,7 @@ _CODEC: Final = re.compile(rb"\r\ncontent-encoding: *(\w+)", re.IGNORECASE)
 _CHUNKED: Final = re.compile(rb"\r\ntransfer-encoding: *chunked", re.IGNORECASE)
 _EXPECTS: Final = re.compile(rb"\r\nexpect: *100-continue", re.IGNORECASE)
 _MAX_HEADER: Final = 64 * 1024
+_MAX_PLAIN: Final = 1 << 30
 _BULK_ANSWER: Final = b'{"took":0,"errors":false,"items":[]}'
 
 
@@ -114,7 +115,7 @@ class Connection(asyncio.Protocol):
             received.octets += len(body)
             codec = _CODEC.search(head)
             if codec:
-                body = DECOMPRESS[codec[1].decode()](body)
+                body = DECOMPRESS[codec[1].decode()](body, _MAX_PLAIN)
             lines = count_lines(body)
             if b"_bulk" in head[: head.find(b"\r\n")]:
                 lines //= 2

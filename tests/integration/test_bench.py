@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.bench import scaling
+from tests.bench import cluster, scaling
 from tests.bench.__main__ import main
 
 
@@ -48,3 +48,19 @@ def test_another_worker_is_measured(capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert printed.count(" 0 lost") == 2
     assert "2 workers, not held back: " in printed
+
+
+def test_a_cluster_is_measured(tmp_path, capsys):
+    """Each part has its share, beside one daemon, and how long events take is said of both."""
+    report = tmp_path / "report.json"
+    few = ["--rounds", "1", "--messages", "300", "--corpus", "100", "--json", str(report)]
+    steady = ["--rate", "500", "--seconds", "0.3"]
+    assert cluster.main(["--loads", "mixed", *few, *steady]) == 0
+    single, several = json.loads(report.read_text())["runs"]
+    assert (single["received"], several["received"]) == (300, 300)
+    assert list(single["parts"]) == ["daemon"]
+    assert list(several["parts"]) == ["receiver", "deliverer", "broker that leads", "other brokers"]
+    assert all(part["peak_octets"] > 0 for part in several["parts"].values())
+    printed = capsys.readouterr().out
+    assert "| mixed | jetstream | all |" in printed
+    assert "jetstream at 500 events/s: p50" in printed
