@@ -50,8 +50,11 @@ def test_another_worker_is_measured(capsys, monkeypatch):
     assert "2 workers, not held back: " in printed
 
 
-def test_a_cluster_is_measured(tmp_path, capsys):
+@pytest.mark.slow
+def test_a_cluster_is_measured(tmp_path, capsys, in_full):
     """Each part has its share, beside one daemon, and how long events take is said of both."""
+    if not in_full:
+        pytest.skip("it starts six programs twice: with -m slow; what it runs, other tests run too")
     report = tmp_path / "report.json"
     few = ["--rounds", "1", "--messages", "300", "--corpus", "100", "--json", str(report)]
     steady = ["--rate", "500", "--seconds", "0.3"]

@@ -150,7 +150,7 @@ async def use_as_deliverer(cluster, *names):
     """Take batches, and end them."""
     deliveries = asyncio.Queue()
     consumer = cluster.consumer(SINK, is_ordered=False, on_delivery=deliveries.put_nowait)
-    consumer.ask(len(names))
+    consumer.ask(len(names), cluster.largest)
     async with asyncio.timeout(SECONDS):
         taken = [await deliveries.get() for _ in names]
         for delivery in taken:

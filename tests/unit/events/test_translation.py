@@ -339,12 +339,13 @@ def hostile(number):
     return f'{{"log_type":"eventlog","event_data":{{{names}"z":"1"}},"long{"x" * 40_000}":1}}'
 
 
-def test_hostile_shapes_take_little_memory():
+@pytest.mark.slow
+def test_hostile_shapes_take_little_memory(in_full):
     """However large they are."""
     pair = Pair("harfanglab")
     pair.learn([hostile(0)])
     tracemalloc.start()
-    for number in range(60):
+    for number in range(60 if in_full else 20):
         pair.translator._credit = MISSES_PER_SHAPE
         pair.translator.translate(hostile(number).encode(), ARRIVAL)
         tree = pair.translator._tree

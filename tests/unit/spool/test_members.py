@@ -385,14 +385,13 @@ async def test_whatever_happens_to_members_nothing_is_lost(
 ):
     """And the accounts of all agree with what the stream holds, and with what came twice.
 
-    It goes on until batches were joined, too.
+    In full batches are joined on their way, too; the shortened course may be too short for that.
     """
     world = World(tmp_path, seed, members=2 + seed % 2, may_kill=may_kill)
     for member in world.members:
         await member.open()
-    left = 2000 if in_full else 120
-    while left > 0 or not joined:
+    for _ in range(2000 if in_full else 120):
         await world.do_anything()
-        left -= 1
+    assert joined or not in_full
     await world.calm_down()
     world.look()
