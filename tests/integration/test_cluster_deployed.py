@@ -427,6 +427,7 @@ async def test_events_come_through_haproxy_a_receiver_the_stream_and_a_deliverer
     ):
         for number in range(50):
             (await send_one(front[5515], number)).close()
+        await until_received(receivers, 50)
         assert await receivers[0].stop() == 0
         for number in range(50, 100):
             (await send_one(front[5515], number)).close()
@@ -440,6 +441,13 @@ async def test_events_come_through_haproxy_a_receiver_the_stream_and_a_deliverer
         assert (await receivers[1].get("/readyz"))[0] == 200
         for kind, daemon in (("receiver", receivers[1]), ("deliverer", deliverers[0])):
             await assert_sound(kind, daemon)
+
+
+async def until_received(receivers, count):
+    """Wait until nothing is on its way: what one that stops has not read, plain TCP loses."""
+    async with asyncio.timeout(SECONDS):
+        while sum(each["received"] for each in await ledgers(receivers)) < count:
+            await asyncio.sleep(0.05)
 
 
 async def assert_sound(kind, daemon):
