@@ -14,6 +14,29 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 
+def watch(
+    task: asyncio.Task[Any], fail: Callable[[], None], event: str, *, may_end: bool = True
+) -> None:
+    """Have it be known when a mistake of ours ends a task.
+
+    Args:
+        task: its name is for the log.
+        fail: is called after that was logged.
+        event: the line of the log.
+        may_end: whether it may end by itself; else that is a mistake as well.
+    """
+
+    def look(task: asyncio.Task[Any]) -> None:
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None or not may_end:
+            log.error(event, task=task.get_name(), exc_info=error)
+            fail()
+
+    task.add_done_callback(look)
+
+
 class Courses:
     """Tasks that are to go on until they are cancelled.
 
@@ -28,20 +51,13 @@ class Courses:
     def begin(self, course: Coroutine[Any, Any, None], name: str) -> None:
         """Begin one; `name` is for the log."""
         task = asyncio.get_running_loop().create_task(course, name=name)
-        task.add_done_callback(self._ended)
+        watch(task, self._fail, "task failed, please report it", may_end=False)
         self._tasks.append(task)
 
     def cancel(self) -> None:
         """End all."""
         for task in self._tasks:
             task.cancel()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            log.error(
-                "task failed, please report it", task=task.get_name(), exc_info=task.exception()
-            )
-            self._fail()
 
 
 @contextmanager

@@ -14,11 +14,11 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 import aiohttp
-import structlog
 
 from collector.batching import Batcher
 from collector.certificates import MAX_PEM_OCTETS, TlsError
 from collector.config import ShareSettings
+from collector.courses import watch
 from collector.metrics import SinkStats
 from collector.settings.files import FileError, read_beginning
 from collector.sinks.credentials import request_headers
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 # For requests in flight when their sink changes: most are answered within a moment, and what is
 # given up may arrive twice.
 RETIREMENT_SECONDS: Final = 5.0
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -240,23 +238,14 @@ class Deliveries:
             mask=self._mask,
         )
         task = asyncio.get_running_loop().create_task(sink.run(), name=f"sink {sink.name}")
-        task.add_done_callback(self._ended)
+        # A daemon that only collects is of no use.
+        watch(task, self._on_failure, "delivery failed, please report it")
         delivery = _Delivery(plan, sink, session, task)
         return delivery
 
     def _recoded(self, batch: Batch, plan: SinkPlan) -> list[Batch]:
         codec = plan.settings.compression
         return recode(batch, plan.form, codec, self._plan.intakes, self._event_of)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Report a delivery that broke: a daemon that only collects is of no use."""
-        if not task.cancelled() and task.exception() is not None:
-            log.error(
-                "delivery failed, please report it",
-                task=task.get_name(),
-                exc_info=task.exception(),
-            )
-            self._on_failure()
 
     # What intakes are made of.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from collector.stream import Ack, AwayError, FullError, Holdings, RefusedError, Stored
+from collector.stream import AwayError, FullError, Holdings, RefusedError, Stored
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,14 +55,14 @@ class LetterStream:
             events[reason] = events.get(reason, 0) + 1
         return Holdings(len(self.held), self._octets(), None, events, "n0", {})
 
-    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> Ack:
+    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> None:
         """Store a message, or find that it is stored already."""
         await self._turn("publish")
         if subject in self.refuses:
             raise RefusedError("maximum message size exceeded")
         identifier = headers["Nats-Msg-Id"]
         if identifier in self._ids:
-            return Ack(self._ids[identifier], is_duplicate=True)
+            return
         if self.shortage:
             raise FullError(self.shortage, is_bound=False)
         if self._octets() + len(body) > self._max_bytes:
@@ -72,7 +72,6 @@ class LetterStream:
         if self.unanswered:
             self.unanswered -= 1
             raise AwayError("no answer")
-        return Ack(self.last, is_duplicate=False)
 
     def put(
         self,

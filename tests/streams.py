@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from collector.stream import (
-    Ack,
     AwayError,
     FullError,
     Holdings,
@@ -44,11 +43,11 @@ class Store:
     def octets(self) -> int:
         return sum(len(stored.body) for stored in self.messages.values())
 
-    def add(self, subject: str, headers: Mapping[str, str], body: bytes) -> Ack:
-        """Store a message unless one of its id has been."""
+    def add(self, subject: str, headers: Mapping[str, str], body: bytes) -> Stored | None:
+        """Store a message, and return it; None if one of its id has been stored."""
         identifier = headers.get(wire.MESSAGE_ID, "")
         if identifier in self.ids:
-            return Ack(self.ids[identifier], is_duplicate=True)
+            return None
         if self.octets + len(body) > self.max_octets:
             raise FullError("maximum bytes exceeded")
         self._last += 1
@@ -56,7 +55,7 @@ class Store:
         self.messages[self._last] = stored
         if identifier:
             self.ids[identifier] = self._last
-        return Ack(self._last, is_duplicate=False)
+        return stored
 
     def oldest(self) -> float | None:
         return min((stored.moment for stored in self.messages.values()), default=None)
@@ -122,12 +121,12 @@ class FakeServers:
         """Return how many copies both streams hold."""
         return sum(self.events().values()) + len(self.letters.messages)
 
-    def store(self, subject: str, headers: Mapping[str, str], body: bytes) -> Ack:
-        """Store a batch, and deliver it to who waits."""
-        ack = self.batches.add(subject, headers, body)
+    def store(self, subject: str, headers: Mapping[str, str], body: bytes) -> Stored | None:
+        """Store a batch as `Store.add` does, and deliver it to who waits."""
+        stored = self.batches.add(subject, headers, body)
         for sink in list(self.durables):
             self.pump(sink)
-        return ack
+        return stored
 
     def durable(self, sink: str) -> Durable:
         return self.durables.setdefault(sink, Durable())
@@ -315,8 +314,8 @@ class FakeLetters:
     def __init__(self, stream: FakeStream) -> None:
         self._stream = stream
 
-    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> Ack:
-        return await self._stream.add(
+    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> None:
+        await self._stream.add(
             headers, body, lambda: self._stream.servers.letters.add(subject, headers, body)
         )
 
@@ -449,11 +448,13 @@ class FakeStream:
         else:
             self._untold.append(tell)
 
-    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> Ack:
+    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> None:
         self.published.append(headers.get(wire.MESSAGE_ID, ""))
-        return await self.add(headers, body, lambda: self.servers.store(subject, headers, body))
+        await self.add(headers, body, lambda: self.servers.store(subject, headers, body))
 
-    async def add(self, headers: Mapping[str, str], body: bytes, store: Callable[[], Ack]) -> Ack:
+    async def add(
+        self, headers: Mapping[str, str], body: bytes, store: Callable[[], object]
+    ) -> None:
         """Store a message, or have that go wrong."""
         fault = self.fault()
         await self.answer()
@@ -463,11 +464,10 @@ class FakeStream:
             raise FullError("maximum bytes exceeded")
         if fault == "lost":
             raise AwayError("no answer")
-        ack = store()
+        store()
         await asyncio.sleep(self.delay)
         if fault == "unknown" or not self.is_up:
             raise AwayError("no answer")
-        return ack
 
     async def answer(self) -> None:
         """Wait as long as an answer takes, if there is one."""

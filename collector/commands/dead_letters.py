@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from heapq import merge
 from itertools import islice
 from operator import attrgetter
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final, NamedTuple
 
 import orjson
 import typer
@@ -51,7 +51,21 @@ if TYPE_CHECKING:
     from collector.config import Config
     from collector.describe.letter_report import Mask
     from collector.spool import Letter
+    from collector.spool.requests import Command, Request
     from collector.spool.store import Store
+
+
+class Deed(NamedTuple):
+    """What the daemon does with dead letters: the command, and what people are told of it."""
+
+    command: Command
+    present: str
+    past: str
+    progressive: str
+
+
+REPLAY: Final = Deed("replay", "replays", "replayed", "replaying")
+PURGE: Final = Deed("purge", "purges", "purged", "purging")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -192,15 +206,9 @@ def replay(
     if dry_run or not found:
         typer.echo(f"{_told(found)} to be replayed")
         return
-    asked = access.ask(directory, "replay", choices)
-    left = access.named(asked)
-    if not access.daemon_runs(directory):
-        typer.echo(f"no daemon runs: its next start replays {_told(found)} ({left})")
+    answered = _left_to_daemon(directory, REPLAY, choices, found, no_wait=no_wait)
+    if not answered:
         return
-    if no_wait:
-        typer.echo(f"left to the daemon as {left}: {_told(found)} to be replayed")
-        return
-    answered = access.answered(directory, asked, "replaying", found.total())
     replayed = sum(request.answer.get("replayed", 0) for request in answered)
     kept = sum(request.answer.get("kept", 0) for request in answered)
     typer.echo(f"{replayed} dead letters replayed")
@@ -244,21 +252,46 @@ def purge(
             purged = _purge_here(loaded, directory, choice, found.total())
             typer.echo(f"{purged} dead letters purged")
             return
-    asked = access.ask(directory, "purge", choices)
-    left = access.named(asked)
-    if not access.daemon_runs(directory):
-        typer.echo(f"no daemon runs: its next start purges {_told(found)} ({left})")
+    answered = _left_to_daemon(directory, PURGE, choices, found, no_wait=no_wait)
+    if not answered:
         return
-    if no_wait:
-        typer.echo(f"left to the daemon as {left}: {_told(found)} to be purged")
-        return
-    answered = access.answered(directory, asked, "purging", found.total())
     access.fail_if_any_did(answered)
     purged = sum(sum(request.answer["purged"].values()) for request in answered)
     typer.echo(f"{purged} dead letters purged")
 
 
 app.command()(bury)
+
+
+def _left_to_daemon(
+    directory: Path,
+    deed: Deed,
+    choices: dict[int, dict[str, object]],
+    found: Counter[str],
+    *,
+    no_wait: bool,
+) -> list[Request]:
+    """Have the daemon, or its next start, act on dead letters.
+
+    Args:
+        directory: where the spool's files are.
+        deed: what it is to do.
+        choices: which, by the worker in whose file they are.
+        found: how many it is, by reason.
+        no_wait: whether the user goes at once.
+
+    Returns:
+        The requests once they are answered; none where nobody waits for that, which is told.
+    """
+    asked = access.ask(directory, deed.command, choices)
+    left = access.named(asked)
+    if not access.daemon_runs(directory):
+        typer.echo(f"no daemon runs: its next start {deed.present} {_told(found)} ({left})")
+        return []
+    if no_wait:
+        typer.echo(f"left to the daemon as {left}: {_told(found)} to be {deed.past}")
+        return []
+    return access.answered(directory, asked, deed.progressive, found.total())
 
 
 def _purge_here(config: Config, directory: Path, choice: Choice, total: int) -> int:

@@ -17,8 +17,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-import structlog
-
+from collector.courses import watch
 from collector.roles import Role
 from collector.spool import Backlog
 from collector.spool.incoming import Incoming
@@ -51,8 +50,6 @@ FRESH: Final = 2
 
 MEMBER_NOTE: Final = "stream member"
 """The note that has the name of this member in the ids of its messages."""
-
-log = structlog.get_logger(__name__)
 
 
 class JetstreamSpool:
@@ -161,7 +158,7 @@ class JetstreamSpool:
         self._outgoing.start(member.decode())
         self._letters.start(member.decode())
         self._keeper = asyncio.create_task(self._keep(), name="spool signs of life")
-        self._keeper.add_done_callback(self._ended)
+        watch(self._keeper, self._fail, "spool failed, please report it", may_end=False)
 
     async def _keep(self) -> None:
         """Show the servers that this member lives; know what it has lost when they cannot hear."""
@@ -218,12 +215,6 @@ class JetstreamSpool:
         while any(map(self._outgoing.waits, self._local.sinks())):
             self._changed.clear()
             await self._changed.wait()
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            error = task.exception()
-            log.error("spool failed, please report it", task=task.get_name(), exc_info=error)
-            self._fail()
 
     def _fail(self) -> None:
         if self._on_failure is not None:

@@ -20,12 +20,14 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import structlog
 
+from collector.courses import watch
 from collector.logs import Reports
 from collector.sinks.encoders import DAMAGE, halve, join
 from collector.sinks.joining import MAX_JOINED, Limits, gather
 from collector.sinks.letters import letters_of
 from collector.spool import SPOOL_FULL
 from collector.spool.lanes import GONE, RESUME_SHARE
+from collector.spool.unsettled import Unsettled
 from collector.stream import AwayError, FullError, RefusedError, StreamError, wire
 
 if TYPE_CHECKING:
@@ -74,49 +76,6 @@ TOO_LARGE: Final = "too_large_for_stream"
 _T = TypeVar("_T")
 
 log = structlog.get_logger(__name__)
-
-
-class Unsettled:
-    """Batches in memory that neither the stream nor the file has, and who waits for them.
-
-    Attributes:
-        octets: what they take.
-    """
-
-    def __init__(self) -> None:
-        self.octets = 0
-        self._batches: dict[int, Batch] = {}
-        self._waiting: deque[tuple[int, Callable[[], None]]] = deque()
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def add(self, batch: Batch) -> None:
-        """Take in a batch; its number is higher than those before had."""
-        self._batches[batch.number] = batch
-        self.octets += batch.size
-
-    def remove(self, batch: Batch) -> None:
-        """Let go of one that is settled, and tell those who waited for it last."""
-        del self._batches[batch.number]
-        self.octets -= batch.size
-        first = next(iter(self._batches), None)
-        while self._waiting and (first is None or self._waiting[0][0] < first):
-            self._waiting.popleft()[1]()
-
-    def join(self, batches: Sequence[Batch], whole: Batch) -> None:
-        """Have a batch be there for several; it has the number of the first."""
-        for batch in batches[1:]:
-            del self._batches[batch.number]
-        self._batches[whole.number] = whole
-        self.octets += whole.size - sum(batch.size for batch in batches)
-
-    def when_settled(self, callback: Callable[[], None]) -> None:
-        """Call back once all that is there now is settled."""
-        if self._batches:
-            self._waiting.append((next(reversed(self._batches)), callback))
-        else:
-            callback()
 
 
 class Publisher:
@@ -625,16 +584,9 @@ class Outgoing:
         """Have something go on until it ends or `close` ends it."""
         task = asyncio.get_running_loop().create_task(course, name=f"to the stream {sink}")
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
+        watch(task, self._fail, "spool failed, please report it")
         return task
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            log.error(
-                "spool failed, please report it", task=task.get_name(), exc_info=task.exception()
-            )
-            self._fail()
 
     # What comes in.
 

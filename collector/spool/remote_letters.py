@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from collector.courses import watch
 from collector.logs import Reports
 from collector.spool import EVICTED, EXPIRED, POOLS, PURGED, pool_of
 from collector.spool.letters import MAX_OCTETS, Choice
@@ -146,18 +147,12 @@ class RemoteLetters:
             for name, course in courses.items()
         ]
         for task in self._tasks:
-            task.add_done_callback(self._ended)
+            watch(task, self._fail, "dead letters failed, please report it")
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Ask for a stop, as a spool does, if a mistake of ours has ended a course."""
-        if not task.cancelled() and task.exception() is not None:
-            log.error(
-                "dead letters failed, please report it",
-                task=task.get_name(),
-                exc_info=task.exception(),
-            )
-            if self._local.on_failure is not None:
-                self._local.on_failure()
+    def _fail(self) -> None:
+        """Ask for a stop, as a spool does: a mistake of ours has ended a course."""
+        if self._local.on_failure is not None:
+            self._local.on_failure()
 
     async def close(self) -> None:
         """End; before the local spool and the stream are closed.

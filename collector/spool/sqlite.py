@@ -17,6 +17,7 @@ import structlog
 
 from collector import board
 from collector.board import Post
+from collector.courses import watch
 from collector.logs import Reports
 from collector.spool import (
     EVICTED,
@@ -222,7 +223,7 @@ class SqliteSpool:
             self._loop.create_task(self._keep_house(), name="spool housekeeping"),
         ]
         for task in self._tasks:
-            task.add_done_callback(self._ended)
+            watch(task, self._fail, "spool failed, please report it")
 
     async def _tell_progress(self) -> None:
         """Tell how long the writer's thread has worked: large files take it long to go through."""
@@ -268,16 +269,12 @@ class SqliteSpool:
         self._lanes.check()
         await self._writer.on_thread(self._writer.store.mark_in_use)
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        """Take in nothing more if a mistake of ours has ended what writes it."""
-        if not task.cancelled() and task.exception() is not None:
-            log.error(
-                "spool failed, please report it", task=task.get_name(), exc_info=task.exception()
-            )
-            self._writer.in_trouble = True
-            self._lanes.obstruct(_DISK)
-            if self.on_failure is not None:
-                self.on_failure()
+    def _fail(self) -> None:
+        """Take in nothing more: a mistake of ours has ended what writes it."""
+        self._writer.in_trouble = True
+        self._lanes.obstruct(_DISK)
+        if self.on_failure is not None:
+            self.on_failure()
 
     async def close(self) -> int:
         """Write what is there, and close the file; return how many copies could not be written."""

@@ -46,18 +46,6 @@ class MismatchError(StreamError):
     """The stream is not as settings have it; the text names each setting that differs."""
 
 
-class Ack(NamedTuple):
-    """The servers' word that a message is stored on most of them.
-
-    Attributes:
-        sequence: its number in the stream.
-        is_duplicate: whether one with its id was stored before, and this one was not.
-    """
-
-    sequence: int
-    is_duplicate: bool
-
-
 @dataclass(frozen=True, slots=True)
 class Stored:
     """A message as the stream has it.
@@ -146,7 +134,7 @@ class Holdings(NamedTuple):
 class Letters(Protocol):
     """The stream of dead letters."""
 
-    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> Ack:
+    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> None:
         """Store a dead letter; raises as `Stream.publish`."""
 
     async def next(self, after: int) -> Stored | None:
@@ -204,7 +192,7 @@ class Stream(Protocol):
             MismatchError: a stream is there and not as settings have it.
         """
 
-    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> Ack:
+    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> None:
         """Store a message on most of the servers.
 
         Args:

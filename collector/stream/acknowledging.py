@@ -63,7 +63,7 @@ class Acknowledger:
         await end(tuple(self._tasks))
 
     def _begin(self, saying: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(saying)
+        task = asyncio.get_running_loop().create_task(saying, name="stream: acknowledgement")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         watch(task, self._on_failure)

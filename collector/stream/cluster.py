@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import structlog
 
 from collector.logs import Reports
-from collector.stream import Ack, AwayError, Holdings, MismatchError, topology, wire
+from collector.stream import AwayError, Holdings, MismatchError, topology, wire
 from collector.stream.acknowledging import Acknowledger
 from collector.stream.asking import ApiError, Asker, ForbiddenError
 from collector.stream.ending import end, watch
@@ -113,8 +113,14 @@ class Cluster:
 
     async def start(self, patience: float) -> None:
         """Connect and see to the streams; that goes on beside after `patience` seconds."""
-        runs = (self._link.run(), self._watch_streams(), self._watch_consumers())
-        self._tasks = [self._loop.create_task(run) for run in runs]
+        runs = {
+            "connection": self._link.run(),
+            "streams": self._watch_streams(),
+            "consumers": self._watch_consumers(),
+        }
+        self._tasks = [
+            self._loop.create_task(run, name=f"stream: {name}") for name, run in runs.items()
+        ]
         for task in self._tasks:
             watch(task, self._fail)
         await asyncio.wait([self._first_word], timeout=patience)
@@ -122,10 +128,10 @@ class Cluster:
             await self.close()
             raise mismatch
 
-    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> Ack:
+    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> None:
         """Store a message on most of the servers."""
         try:
-            return await self._publisher.publish(subject, headers, body)
+            await self._publisher.publish(subject, headers, body)
         except ObjectionError:
             raise  # the stream is there, and takes others
         except AwayError as error:
@@ -153,7 +159,7 @@ class Cluster:
         """Bring no more messages of a sink here."""
         puller = self._pullers.pop(sink, None)
         if puller is not None:
-            task = self._loop.create_task(puller.close())
+            task = self._loop.create_task(puller.close(), name=f"stream: end of {sink}")
             self._ending.add(task)
             task.add_done_callback(self._ending.discard)
             watch(task, self._fail)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
+from collector import courses
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -19,19 +21,8 @@ log = structlog.get_logger(__name__)
 
 
 def watch(task: asyncio.Task[Any], on_failure: Callable[[], None]) -> None:
-    """Have it be known when a mistake of ours ends a task.
-
-    Args:
-        task: it ends when it is cancelled, or its work is done.
-        on_failure: is called after that was logged.
-    """
-
-    def look(task: asyncio.Task[Any]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("a part of the stream has failed, please report it", exc_info=error)
-            on_failure()
-
-    task.add_done_callback(look)
+    """Have it be known when a mistake of ours ends a task, as `collector.courses.watch` does."""
+    courses.watch(task, on_failure, "a part of the stream has failed, please report it")
 
 
 async def end(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from collector.stream import Ack, AwayError, Stored
+from collector.stream import AwayError, Stored
 from collector.stream.asking import ApiError
 from collector.stream.publishing import Publisher
 from collector.stream.wire import LETTERS_SUFFIX
@@ -38,9 +38,9 @@ class StreamLetters:
         self._publisher = Publisher(asker)
         self._stream = stream + LETTERS_SUFFIX
 
-    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> Ack:
+    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> None:
         """Store a dead letter."""
-        return await self._publisher.publish(subject, headers, body)
+        await self._publisher.publish(subject, headers, body)
 
     async def next(self, after: int) -> Stored | None:
         """Return the first dead letter behind a sequence; None if there is none.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from collector.stream import Ack, AwayError, FullError, RefusedError
+from collector.stream import AwayError, FullError, RefusedError
 from collector.stream.asking import ApiError, read_answer
 from collector.stream.wire import MESSAGE_ID
 
@@ -58,7 +58,7 @@ class Publisher:
         self._asker = asker
         self._objections: dict[str, int] = {}
 
-    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> Ack:
+    async def publish(self, subject: str, headers: Mapping[str, str], body: bytes) -> None:
         """Store a message, as `collector.stream.Stream.publish`.
 
         Raises:
@@ -67,13 +67,12 @@ class Publisher:
         answer = await self._asker.ask(subject, body, dict(headers))
         identifier = headers.get(MESSAGE_ID, "")
         try:
-            ack = read_ack(answer.data)
+            check_stored(answer.data)
         except ObjectionError as error:
             if error.is_lasting and self._is_last_try(identifier):
                 raise RefusedError(str(error)) from error
             raise
         self._objections.pop(identifier, None)
-        return ack
 
     def _is_last_try(self, identifier: str) -> bool:
         tries = self._objections.pop(identifier, 0) + 1
@@ -85,16 +84,14 @@ class Publisher:
         return False
 
 
-def read_ack(body: bytes) -> Ack:
-    """Return what an answer to a message says.
+def check_stored(body: bytes) -> None:
+    """See that an answer to a message says that it is stored, now or before.
 
     Raises:
         FullError, RefusedError or AwayError, also ObjectionError: it was not stored.
     """
     try:
-        answer = read_answer(body)
-        # `duplicate` is left out where it is false.
-        return Ack(int(answer["seq"]), bool(answer.get("duplicate", False)))
+        int(read_answer(body)["seq"])  # its number, which each message has that is stored
     except ApiError as error:
         text = str(error)
         if error.number == _NOT_STORED:

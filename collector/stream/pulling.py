@@ -139,7 +139,7 @@ class Puller:
         self._changed = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
         self._reports = Reports(log)
-        self._task = self._loop.create_task(self._run())
+        self._task = self._loop.create_task(self._run(), name=f"stream: {self._name}")
         watch(self._task, on_failure)
 
     def ask(self, count: int, octets: int) -> None:
@@ -315,7 +315,9 @@ class Puller:
         request, self._request = self._request, None
         self._changed.set()
         if request is not None:
-            task = self._loop.create_task(_drain(request.subscription))
+            task = self._loop.create_task(
+                _drain(request.subscription), name=f"stream: end of a request of {self._name}"
+            )
             self._closing.add(task)
             task.add_done_callback(self._closing.discard)
             watch(task, self._on_failure)

@@ -19,7 +19,7 @@ from collector.identity import ID_OCTETS
 from collector.spool import Batch, Letter
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from collector.stream import Stored
 
@@ -280,18 +280,18 @@ def read_letter(stream: str, stored: Stored) -> Letter:
         raise ValueError("the head is no object")  # noqa: TRY004 - as all that is wrong with it
     return Letter(
         reason,
-        problem=_field(told, "problem", str),
-        identifier=_field(told, "identifier", str),
-        intake=_label(told, "intake"),
-        sink=_label(told, "sink"),
-        listener=_label(told, "listener"),
-        peer=_peer(told),
-        received=_date(told, "received"),
+        problem=_field(told, "problem", _TEXT),
+        identifier=_field(told, "identifier", _TEXT),
+        intake=_field(told, "intake", _NAME),
+        sink=_field(told, "sink", _NAME),
+        listener=_field(told, "listener", _NAME),
+        peer=_field(told, "peer", _ADDRESS),
+        received=_field(told, "received", _DATE),
         raw=raw,
-        is_frame=_field(told, "is_frame", bool),
-        event=event if _field(told, "has_event", bool) else None,
-        is_cut=_field(told, "is_cut", bool),
-        kept=_date(told, "kept"),
+        is_frame=_field(told, "is_frame", _FLAG),
+        event=event if _field(told, "has_event", _FLAG) else None,
+        is_cut=_field(told, "is_cut", _FLAG),
+        kept=_field(told, "kept", _DATE),
     )
 
 
@@ -409,31 +409,33 @@ def _moment(text: str) -> float:
     return moment
 
 
-def _label(told: Mapping[str, Any], name: str) -> str:
-    label: str = _field(told, name, str)
-    if not _is_label(label):
-        raise ValueError(f"{name}: no name")
-    return label
+class _Kind(NamedTuple):
+    """What a field is to be.
+
+    Attributes:
+        type: of its value.
+        name: for people.
+        is_one: says of a value of that type whether it is one.
+    """
+
+    type: type
+    name: str = ""
+    is_one: Callable[[Any], bool] = lambda _: True
 
 
-def _peer(told: Mapping[str, Any]) -> str:
-    peer: str = _field(told, "peer", str)
-    if not _is_peer(peer):
-        raise ValueError("peer: no address")
-    return peer
+_TEXT: Final = _Kind(str)
+_FLAG: Final = _Kind(bool)
+_NAME: Final = _Kind(str, "name", _is_label)
+_ADDRESS: Final = _Kind(str, "address", _is_peer)
+_DATE: Final = _Kind(float, "date", _is_date)
 
 
-def _date(told: Mapping[str, Any], name: str) -> float:
-    moment: float = _field(told, name, float)
-    if not _is_date(moment):
-        raise ValueError(f"{name}: no date")
-    return moment
-
-
-def _field(told: Mapping[str, Any], name: str, kind: type) -> Any:
+def _field(told: Mapping[str, Any], name: str, kind: _Kind) -> Any:
     value = told.get(name)
-    if kind is float and type(value) is int:
-        return float(value)
-    if type(value) is not kind:
+    if kind.type is float and type(value) is int:
+        value = float(value)
+    if type(value) is not kind.type:
         raise ValueError(f"{name}: not what it is to be")
+    if not kind.is_one(value):
+        raise ValueError(f"{name}: no {kind.name}")
     return value

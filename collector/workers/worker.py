@@ -21,6 +21,7 @@ import structlog
 from collector import __version__, logs, process
 from collector import config as settings
 from collector.board import Board, Post
+from collector.courses import watch
 from collector.listeners.entrances import Visitor
 from collector.logs import Reports
 from collector.refusals import REFUSALS, RefusedError, StartError
@@ -194,13 +195,8 @@ class Worker:
     def _begin(self, course: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(course)
         self._courses.add(task)
-        task.add_done_callback(self._course_ended)
-
-    def _course_ended(self, task: asyncio.Task[None]) -> None:
-        self._courses.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("task failed, please report it", exc_info=error)
-            self._fail()
+        task.add_done_callback(self._courses.discard)
+        watch(task, self._fail, "task failed, please report it")
 
     def _fail(self) -> None:
         if self._service is not None:

@@ -5,7 +5,53 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
-from collector.courses import Courses, whole
+from collector.courses import Courses, watch, whole
+
+
+@pytest.fixture
+def failures():
+    """What failed, in order."""
+    return []
+
+
+async def test_a_task_that_fails_is_told(failures):
+    """Once, in the log, and to whoever is to know."""
+
+    async def fail():
+        raise ZeroDivisionError
+
+    with capture_logs() as lines:
+        task = asyncio.create_task(fail(), name="pump")
+        watch(task, lambda: failures.append(len(lines)), "pump failed")
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+    assert failures == [1]
+    [line] = lines
+    assert (line["event"], line["task"], line["log_level"]) == ("pump failed", "pump", "error")
+    assert isinstance(line["exc_info"], ZeroDivisionError)
+
+
+async def test_a_task_that_ends_as_it_is_to_is_no_failure(failures):
+    """Cancelled, or done."""
+    done, cancelled = asyncio.create_task(asyncio.sleep(0)), asyncio.create_task(asyncio.sleep(60))
+    for task in (done, cancelled):
+        watch(task, lambda: failures.append(1), "pump failed")
+    cancelled.cancel()
+    with capture_logs() as lines:
+        await asyncio.wait([done, cancelled])
+        await asyncio.sleep(0)
+    assert lines == failures == []
+
+
+async def test_a_task_that_is_not_to_end_by_itself_has_failed_then(failures):
+    """Even without an error."""
+    task = asyncio.create_task(asyncio.sleep(0))
+    with capture_logs() as lines:
+        watch(task, lambda: failures.append(1), "pump failed", may_end=False)
+        await asyncio.wait([task])
+        await asyncio.sleep(0)
+    assert failures == [1]
+    assert [(line["event"], line["exc_info"]) for line in lines] == [("pump failed", None)]
 
 
 async def test_one_that_breaks_is_told_and_fails():
@@ -23,8 +69,7 @@ async def test_one_that_breaks_is_told_and_fails():
     assert str(line["exc_info"]) == "a mistake"
 
 
-async def test_those_that_are_cancelled_end_in_silence():
-    failures = []
+async def test_those_that_are_cancelled_end_in_silence(failures):
     begun, ended = asyncio.Event(), asyncio.Event()
 
     async def endless():
@@ -44,9 +89,8 @@ async def test_those_that_are_cancelled_end_in_silence():
     assert lines == failures == []
 
 
-def test_what_is_done_in_part_only_fails():
+def test_what_is_done_in_part_only_fails(failures):
     """The error goes on; what is done whole says nothing."""
-    failures = []
     with capture_logs() as lines:
         with whole(lambda: failures.append(1)):
             pass

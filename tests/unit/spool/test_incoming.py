@@ -16,12 +16,13 @@ from collector.spool.sqlite import SqliteSpool
 from collector.stream import wire
 from tests.spools import events_of, stored_lines, whole_batch_of
 from tests.streams import FakeServers, FakeStream
+from tests.unit.spool.conftest import Balanced
 
 SHARES = {"a": Share(None, "block")}
 KIB = 1024
 
 
-class Room:
+class Room(Balanced):
     """What one member has, with what surrounds it."""
 
     def __init__(self, directory, servers, *, is_ordered=False, window=64 * KIB):
@@ -54,12 +55,6 @@ class Room:
         self.balance()
         return batch
 
-    async def until(self, condition):
-        async with asyncio.timeout(30):
-            while not condition():
-                self.balance()
-                await asyncio.sleep(0.001)
-
     async def durable(self):
         written = asyncio.Event()
         self.local.when_durable(written.set)
@@ -70,9 +65,6 @@ class Room:
     def finish(self, batch, rest=()):
         self.incoming.finish(batch, rest)
         self.balance()
-
-    def balance(self):
-        assert self.ledger.imbalance() == 0, self.ledger
 
     @property
     def said(self):

@@ -18,62 +18,30 @@ from collector.stream.cluster import Cluster
 from tests.nats import Nats
 from tests.spools import events_of, letter_of, stored_notes, whole_batch_of
 from tests.streams import FakeServers, FakeStream
+from tests.unit.spool.conftest import SpoolRoom
 
 SHARES = {"a": Share(None, "block", is_ordered=True), "b": Share(2000, "block")}
 ACK_WAIT = 0.06
 
 
-class Room:
+class Room(SpoolRoom):
     """A member with what surrounds it."""
 
     def __init__(self, directory, servers, *, is_up=True, role=Role.ALL):
-        self.ledger = Ledger()
+        ledger = Ledger()
         self.stream = FakeStream(servers, is_up=is_up)
-        self.local = SqliteSpool(directory, 1 << 20, SHARES, self.ledger)
-        self.spool = JetstreamSpool(
+        self.local = SqliteSpool(directory, 1 << 20, SHARES, ledger)
+        spool = JetstreamSpool(
             self.local,
             self.stream,
             SHARES,
-            self.ledger,
+            ledger,
             name="test",
             max_bytes=10_000,
             ack_wait=ACK_WAIT,
             role=role,
         )
-        self.is_closed = False
-
-    def put(self, *batches):
-        for batch in batches:
-            self.ledger.received += batch.events
-            self.ledger.in_memory += batch.events
-            self.spool.put(batch)
-        self.balance()
-
-    async def durable(self):
-        written = asyncio.Event()
-        self.spool.when_durable(written.set)
-        async with asyncio.timeout(30):
-            await written.wait()
-        self.balance()
-
-    async def take(self, sink="a"):
-        async with asyncio.timeout(30):
-            return await self.spool.take(sink)
-
-    async def until(self, condition):
-        async with asyncio.timeout(30):
-            while not condition():
-                self.balance()
-                await asyncio.sleep(0.001)
-
-    async def close(self):
-        self.is_closed = True
-        lost = await self.spool.close()
-        self.balance()
-        return lost
-
-    def balance(self):
-        assert self.ledger.imbalance() == 0, self.ledger
+        super().__init__(spool, ledger)
 
 
 @pytest.fixture
@@ -89,8 +57,7 @@ def opened(tmp_path):
         try:
             yield room
         finally:
-            if not room.is_closed:
-                await room.close()
+            await room.close()
 
     return opened
 

@@ -13,6 +13,7 @@ from collector.ledger import Ledger
 from collector.logs import Reports
 from collector.spool import Batch, Letter, Share, memory
 from collector.spool.memory import MemorySpool
+from tests.unit.spool.conftest import SpoolRoom
 
 
 def batch(*, sink="a", events=1):
@@ -23,23 +24,12 @@ def letter(reason, size):
     return Letter(reason, "", "", "", "", "", "", 0.0, b"x" * (size - 200), is_frame=True)
 
 
-class Room:
+class Room(SpoolRoom):
     """A spool with what surrounds it."""
 
     def __init__(self):
-        self.ledger = Ledger()
-        block = Share(None, "block")
-        self.spool = MemorySpool(100, {"a": block, "b": block}, self.ledger)
-
-    def put(self, item):
-        self.ledger.received += item.events
-        self.ledger.in_memory += item.events
-        self.spool.put(item)
-
-    def set_aside(self, item):
-        self.ledger.received += 1
-        self.ledger.in_memory += 1
-        self.spool.set_aside(item)
+        ledger, block = Ledger(), Share(None, "block")
+        super().__init__(MemorySpool(100, {"a": block, "b": block}, ledger), ledger)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from collector.spool.sqlite import SqliteSpool
 from collector.stream import wire
 from tests.spools import events_of, stored_lines, stored_numbers, whole_batch_of
 from tests.streams import FakeServers, FakeStream
+from tests.unit.spool.conftest import Balanced
 
 SHARES = {
     "a": Share(None, "block", is_ordered=True),
@@ -35,7 +36,7 @@ def size_of(batch):
     return batch.size
 
 
-class Room:
+class Room(Balanced):
     """What is on its way, with what surrounds it."""
 
     def __init__(self, directory, servers, shares, max_bytes):
@@ -64,13 +65,9 @@ class Room:
 
     def put(self, *batches):
         for batch in batches:
-            self.ledger.received += batch.events
-            self.ledger.in_memory += batch.events
+            self.receive(batch.events)
             self.outgoing.put(batch)
         self.balance()
-
-    def balance(self):
-        assert self.ledger.imbalance() == 0, self.ledger
 
     def stored(self):
         """Return the events of each message in the stream, in order."""
@@ -78,13 +75,6 @@ class Room:
             events_of(wire.read_batch("test", stored))
             for stored in self.servers.batches.messages.values()
         ]
-
-    async def until(self, condition):
-        async with asyncio.timeout(30):
-            while not condition():
-                self.balance()
-                await asyncio.sleep(0.001)
-        self.balance()
 
     async def settled(self):
         """Wait until all that was put is in the stream or in the file."""

@@ -24,12 +24,13 @@ from tests.letter_stream import LetterStream
 from tests.nats import Nats
 from tests.spools import letter_of as made
 from tests.spools import stored_ledger
+from tests.unit.spool.conftest import Balanced
 
 MIB = 1024 * 1024
 SHARES = {"a": Share(None, "block")}
 
 
-class Member:
+class Member(Balanced):
     """A file and what moves its letters; the durability of batches is the test's to say."""
 
     def __init__(self, directory, stream, name, settings):
@@ -57,21 +58,13 @@ class Member:
     async def close(self):
         await self.letters.close()
         await self.local.close()
-        assert self.ledger.imbalance() == 0, self.ledger
+        self.balance()
         assert stored_ledger(self.directory).imbalance() == 0
 
     def set_aside(self, *letters):
         for letter in letters:
-            self.ledger.received += 1
-            self.ledger.in_memory += 1
+            self.receive(1)
             self.local.set_aside(letter)
-
-    async def until(self, condition):
-        """Wait for a condition; the ledger balances meanwhile."""
-        async with asyncio.timeout(30):
-            while not condition():
-                assert self.ledger.imbalance() == 0, self.ledger
-                await asyncio.sleep(0.001)
 
     async def fill(self, *letters):
         """Set letters aside, and wait until they are in the stream."""
@@ -94,7 +87,7 @@ class Member:
         for letter in found:
             self.replay(letter)
         self.letters.release(found)
-        assert self.ledger.imbalance() == 0, self.ledger
+        self.balance()
         return found
 
     def deliver(self, count):

@@ -16,6 +16,7 @@ from collector.spool.sqlite import SqliteSpool
 from collector.stream.cluster import Cluster
 from tests.nats import Nats
 from tests.streams import FakeServers, FakeStream
+from tests.unit.spool.conftest import SpoolRoom
 
 KIB = 1024
 
@@ -110,7 +111,7 @@ def pytest_generate_tests(metafunc):
     metafunc.parametrize("opened", parameters, indirect=True)
 
 
-class Room:
+class Room(SpoolRoom):
     """A spool with what surrounds it.
 
     Attributes:
@@ -118,10 +119,8 @@ class Room:
     """
 
     def __init__(self, spool, ledger):
-        self.spool = spool
-        self.ledger = ledger
+        super().__init__(spool, ledger)
         self.places = 2 if isinstance(spool, JetstreamSpool) else 1
-        self.is_closed = False
 
     def kept(self):
         """Return how many copies are durable and wait, taken or not."""
@@ -165,44 +164,6 @@ class Room:
 
         await self.until(has_arrived)
 
-    def put(self, *batches):
-        """Hand over batches as a batcher does."""
-        for item in batches:
-            self.ledger.received += item.events
-            self.ledger.in_memory += item.events
-            self.spool.put(item)
-        self.balance()
-
-    def set_aside(self, *letters):
-        """Hand over dead letters as the pipeline does."""
-        for letter in letters:
-            self.ledger.received += 1
-            self.ledger.in_memory += 1
-            self.spool.set_aside(letter)
-        self.balance()
-
-    async def durable(self):
-        """Wait until everything has been written."""
-        written = asyncio.Event()
-        self.spool.when_durable(written.set)
-        async with asyncio.timeout(30):
-            await written.wait()
-        self.balance()
-
-    async def take(self, sink="a"):
-        async with asyncio.timeout(30):
-            return await self.spool.take(sink)
-
-    async def close(self):
-        """Close the spool, whatever it holds; return how many copies are lost."""
-        self.is_closed = True
-        lost = await self.spool.close()
-        self.balance()
-        return lost
-
-    def balance(self):
-        assert self.ledger.imbalance() == 0, self.ledger
-
 
 @pytest.fixture
 def opened(request, tmp_path):
@@ -216,8 +177,7 @@ def opened(request, tmp_path):
             try:
                 yield room
             finally:
-                if not room.is_closed:
-                    await room.close()
+                await room.close()
 
     return opened
 

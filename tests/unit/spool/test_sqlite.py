@@ -20,48 +20,15 @@ from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import Store
 from collector.spool.writer import Writer
 from tests.spools import batch_of, letter_of, numbers_of, stored_ledger, stored_lines, stored_notes
+from tests.unit.spool.conftest import SpoolRoom
 
 MIB = 1024 * 1024
 BLOCKS = {"a": Share(None, "block"), "b": Share(None, "block")}
 DROPS = {"a": Share(None, "drop")}
 
 
-class Room:
+class Room(SpoolRoom):
     """A spool with its ledger."""
-
-    def __init__(self, spool, ledger):
-        self.spool = spool
-        self.ledger = ledger
-        self.lost = None
-
-    async def close(self):
-        """Close the spool, once; return how many copies are lost."""
-        if self.lost is None:
-            self.lost = await self.spool.close()
-            assert self.ledger.imbalance() == 0, self.ledger
-        return self.lost
-
-    def put(self, *batches):
-        for batch in batches:
-            self.ledger.received += batch.events
-            self.ledger.in_memory += batch.events
-            self.spool.put(batch)
-
-    def set_aside(self, *letters):
-        for letter in letters:
-            self.ledger.received += 1
-            self.ledger.in_memory += 1
-            self.spool.set_aside(letter)
-
-    async def durable(self):
-        written = asyncio.Event()
-        self.spool.when_durable(written.set)
-        async with asyncio.timeout(30):
-            await written.wait()
-
-    async def take(self, sink="a"):
-        async with asyncio.timeout(30):
-            return await self.spool.take(sink)
 
     async def take_all(self, sink="a"):
         """Take and finish what waits; return it in order."""
@@ -71,13 +38,6 @@ class Room:
             found += numbers_of(batch)
             self.spool.finish(batch)
         return found
-
-    async def until(self, condition):
-        """Wait for a condition; the ledger balances meanwhile."""
-        async with asyncio.timeout(30):
-            while not condition():
-                assert self.ledger.imbalance() == 0, self.ledger
-                await asyncio.sleep(0.001)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 
 import pytest
 
@@ -61,6 +62,24 @@ async def until(condition):
             await asyncio.sleep(0.01)
 
 
+@asynccontextmanager
+async def speaking(nats: Nats):
+    """Say something to a server as it is."""
+    port = int(nats.urls[0].rpartition(":")[2])
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b'CONNECT {"verbose":false,"headers":true}\r\n')
+    yield writer.write
+    writer.close()
+
+
+async def change(nats: Nats, name: str, **settings):
+    """Have a stream be different, as somebody may make it."""
+    async with nats.client() as somebody:
+        stream = somebody.jetstream()
+        config = (await stream.stream_info(name)).config
+        await stream.update_stream(config.evolve(**settings))
+
+
 class Member(Cluster):
     """A cluster that is used as an asynchronous context manager, and what it was delivered.
 
@@ -88,11 +107,16 @@ class Member(Cluster):
         """Which batches were delivered."""
         return [number_of(delivery) for delivery in self.deliveries]
 
+    @property
+    def sequences(self):
+        """Where each of these stands in the stream."""
+        return [delivery.stored.sequence for delivery in self.deliveries]
+
     async def send(self, number: int, sink: str = "a", octets: int = 0):
         """Publish a batch of one event."""
         batch = batch_of(number, sink=sink, octets=octets)
         message = wire.batch_message(self._settings.stream, batch, f"{sink}-{number}")
-        return await self.publish(*message)
+        await self.publish(*message)
 
     def receive(self, sink: str = "a", *, is_ordered: bool = False):
         """Return what brings batches here."""

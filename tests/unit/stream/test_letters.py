@@ -1,6 +1,5 @@
 """Dead letters in their stream, with a real server."""
 
-import asyncio
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from collector.stream import AwayError, FullError, cluster, wire
 from collector.stream.letters import read_direct
 from tests.spools import letter_of
-from tests.unit.stream.conftest import until
+from tests.unit.stream.conftest import change, speaking, until
 
 
 @pytest.fixture(autouse=True)
@@ -55,13 +54,10 @@ async def test_dead_letters_are_counted_by_reason(member):
 async def test_a_dead_letter_that_nobody_can_read_is_brought_all_the_same(nats, member):
     """Without what cannot be read of its headers: those behind it would not be reached."""
     headers = b"NATS/1.0 999\r\n\xff\xfe: \xff\r\n\r\n"
-    port = int(nats.urls[0].rpartition(":")[2])
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
     said = b"HPUB collector-dead-letters.x %d %d\r\n%b\r\n"
-    writer.write(b'CONNECT {"verbose":false,"headers":true}\r\n')
-    writer.write(said % (len(headers), len(headers), headers))
-    await until(lambda: member.letter_holdings.messages == 1)
-    writer.close()
+    async with speaking(nats) as send:
+        send(said % (len(headers), len(headers), headers))
+        await until(lambda: member.letter_holdings.messages == 1)
     stored = await member.letters.next(0)
     assert (stored.sequence, stored.subject) == (1, "collector-dead-letters.x")
     assert member.changes == [True]
@@ -69,13 +65,12 @@ async def test_a_dead_letter_that_nobody_can_read_is_brought_all_the_same(nats, 
 
 async def test_a_full_stream_refuses_more(nats, member):
     """Whoever has it decides what is to go."""
-    async with nats.client() as somebody:
-        stream = somebody.jetstream()
-        config = (await stream.stream_info("collector-dead-letters")).config
-        await stream.update_stream(config.evolve(max_bytes=2000))
+    await change(nats, "collector-dead-letters", max_bytes=2000)
     with pytest.raises(FullError):
         await publish(member, 1, raw=bytes(2000))
-    assert (await publish(member, 2)).sequence == 1
+    await publish(member, 2)
+    stored = await member.letters.next(0)
+    assert (stored.sequence, wire.read_letter("collector", stored).raw) == (1, b"2")
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,14 @@ from types import SimpleNamespace
 import orjson
 import pytest
 
-from collector.stream import Ack, AwayError, FullError, RefusedError, publishing
-from collector.stream.publishing import MAX_REMEMBERED, TRIES, ObjectionError, Publisher, read_ack
+from collector.stream import AwayError, FullError, RefusedError, publishing
+from collector.stream.publishing import (
+    MAX_REMEMBERED,
+    TRIES,
+    ObjectionError,
+    Publisher,
+    check_stored,
+)
 
 
 class Servers:
@@ -40,21 +46,18 @@ def refusal(number, code=503, text="no"):
     return orjson.dumps({"error": error, "stream": "s", "seq": 0})
 
 
-def test_a_message_that_is_stored():
-    """The servers say where, and nothing of duplicates."""
-    assert read_ack(b'{"stream":"s","seq":7}') == Ack(7, is_duplicate=False)
-
-
-def test_a_message_that_was_stored_before():
-    """With the number that it has."""
-    assert read_ack(b'{"stream":"s","seq":7,"duplicate":true}') == Ack(7, is_duplicate=True)
+@pytest.mark.parametrize("more", [b"", b',"duplicate":true'])
+async def test_a_message_that_is_stored_is_so_for_good(servers, publish, more):
+    """Now, or before: the servers say where it is."""
+    servers.answer = b'{"stream":"s","seq":7%b}' % more
+    await publish("a")
 
 
 @pytest.mark.parametrize("number", [10077, 10002, 10023, 10028, 10047])
 def test_no_room_is_full(number):
     """In the stream, on the servers, or for the account."""
     with pytest.raises(FullError, match=rf"no \({number}\)") as caught:
-        read_ack(refusal(number))
+        check_stored(refusal(number))
     assert not caught.value.is_bound
 
 
@@ -62,7 +65,7 @@ def test_no_room_is_full(number):
 def test_a_bound_of_the_stream_is_told_apart(text):
     """Deleting some of what it holds makes room."""
     with pytest.raises(FullError) as caught:
-        read_ack(refusal(10077, text=text))
+        check_stored(refusal(10077, text=text))
     assert caught.value.is_bound
 
 
@@ -70,7 +73,7 @@ def test_a_bound_of_the_stream_is_told_apart(text):
 def test_what_would_be_refused_again_is_refused(number):
     """Too long, or for another stream."""
     with pytest.raises(RefusedError):
-        read_ack(refusal(number, 400))
+        check_stored(refusal(number, 400))
 
 
 @pytest.mark.parametrize("number", [10008, 10039, 10999])
@@ -78,7 +81,7 @@ def test_what_would_be_refused_again_is_refused(number):
 def test_any_other_error_of_who_is_away_passes(number, code):
     """Rather wait for it than lose what was published."""
     with pytest.raises(AwayError) as caught:
-        read_ack(refusal(number, code))
+        check_stored(refusal(number, code))
     assert type(caught.value) is AwayError
 
 
@@ -86,7 +89,7 @@ def test_any_other_error_of_who_is_away_passes(number, code):
 def test_any_other_error_may_be_the_messages(code, is_lasting):
     """It does not say that the stream is away."""
     with pytest.raises(ObjectionError) as caught:
-        read_ack(refusal(10999, code))
+        check_stored(refusal(10999, code))
     assert caught.value.is_lasting is is_lasting
 
 
@@ -139,4 +142,4 @@ async def test_only_so_many_messages_are_remembered(servers, publish, monkeypatc
 def test_an_answer_that_cannot_be_read_is_none(body):
     """The message may have been stored."""
     with pytest.raises(AwayError, match="cannot be read"):
-        read_ack(body)
+        check_stored(body)

@@ -1,14 +1,13 @@
 """Messages that are brought here, with a real server: asked for, sent back, and lost on the way."""
 
 import asyncio
-from contextlib import asynccontextmanager
 
 import orjson
 import pytest
 import structlog
 
 from collector.stream import cluster, pulling, wire
-from tests.unit.stream.conftest import WINDOW, Member, number_of, until
+from tests.unit.stream.conftest import WINDOW, Member, number_of, speaking, until
 
 
 @pytest.fixture(autouse=True)
@@ -27,16 +26,6 @@ async def waiting(nats, name="a"):
     async with nats.client() as somebody:
         answer = await somebody.request(f"$JS.API.CONSUMER.INFO.collector.{name}")
         return orjson.loads(answer.data).get("num_waiting", 0)
-
-
-@asynccontextmanager
-async def speaking(nats):
-    """Say something to a server as it is."""
-    port = int(nats.urls[0].rpartition(":")[2])
-    _, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b'CONNECT {"verbose":false,"headers":true}\r\n')
-    yield writer.write
-    writer.close()
 
 
 async def test_as_many_come_as_are_asked_for(member):
