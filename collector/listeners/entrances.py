@@ -15,7 +15,7 @@ import structlog
 
 from collector.listeners.admission import Admission
 from collector.listeners.reasons import MAX_CONNECTIONS
-from collector.listeners.sockets import address_of, limit_segments
+from collector.listeners.sockets import BACKLOG, address_of, limit_segments
 from collector.logs import Reports
 from collector.metrics import ListenerStats
 from collector.routing import peer_address, within
@@ -78,6 +78,9 @@ class Entrance(Protocol):
     def reconfigure(self, settings: ListenerSettings, stats: ListenerStats) -> None:
         """Let connections in by other settings."""
 
+    def take_rest(self) -> None:
+        """Let those in who have connected already: closing would lose what they have sent."""
+
     def shut(self) -> None:
         """Let nobody in from now on, until it is opened again."""
 
@@ -139,6 +142,10 @@ class SocketEntrance:
         if settings.transport == "relp":
             limit_segments(self.socket)  # one that was inherited, or was there for something else
 
+    def take_rest(self) -> None:
+        """Accept all who wait, unless it is shut."""
+        self._accept(BACKLOG)
+
     def shut(self) -> None:
         """Accept nobody from now on."""
         self._let_in = None
@@ -153,9 +160,9 @@ class SocketEntrance:
 
     # Accepting.
 
-    def _accept(self) -> None:
-        """Accept the connections that wait, up to the bound of a wake-up."""
-        for _ in range(ACCEPTS_PER_WAKE):
+    def _accept(self, most: int = ACCEPTS_PER_WAKE) -> None:
+        """Accept the connections that wait, so many at most."""
+        for _ in range(most):
             let_in = self._let_in
             if let_in is None:  # since the last one
                 return

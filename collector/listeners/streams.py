@@ -61,6 +61,11 @@ MAX_SWEEP_SECONDS: Final = 1.0
 # At a stop, a connection is closed after DRAIN_SECONDS or once all were quiet for this long.
 QUIET_SECONDS: Final = 0.1
 
+# And for so many turns of the event loop: where the machine is busy, the process may not have run
+# in all of that time, and the loop looks at its timers before it looks at what has come. Until a
+# connection that is let in is read, it takes some turns.
+QUIET_TURNS: Final = 10
+
 # A proxy sends its header at once.
 PROXY_HEADER_SECONDS: Final = 10.0
 
@@ -217,20 +222,22 @@ class StreamListener:
         return self.source
 
     def announce_end(self) -> None:
-        """Let all senders see that we are leaving."""
+        """Let all senders see that we are leaving; those who are being let in are heard first."""
         for connection in self._connections:
-            connection.announce_end()
+            if connection.is_made:
+                connection.announce_end()
 
     async def stop(self) -> None:
         """Take no more connections in, read what was sent, close those that are open."""
         if self.has_source:
+            self.source.take_rest()
             self.hand_over().close()
-        self._may_read.set()  # for connections that wait to be made, and are closed then
+        self._may_read.set()  # for connections that wait to be made, and are closed in the end
+        self.announce_end()
         await asyncio.sleep(0)  # a task that is cancelled before it has begun closes no socket
+        await self._drain()
         for opening in self._awaited.values():
             opening.cancel()
-        self.announce_end()
-        await self._drain()
         for connection in list(self._connections):
             connection.close()
         if not await self._all_gone(DRAIN_SECONDS):
@@ -239,18 +246,24 @@ class StreamListener:
             await self._all_gone(DRAIN_SECONDS)
 
     async def _drain(self) -> None:
-        """Wait until nothing comes any more, though it could, and nothing is owed; not for long."""
+        """Wait until nothing comes any more, though it could, and nothing is owed; not for long.
+
+        Those who are being let in have this long for what comes before their messages, too.
+        """
         end = self._loop.time() + DRAIN_SECONDS
-        octets = None
-        while self._connections and self._loop.time() < end:
+        before = None
+        while (self._openings or self._connections) and self._loop.time() < end:
             is_unsettled = self.paused or any(
                 connection.owes_answers or connection.is_held_back
                 for connection in self._connections
             )
-            if octets == self.stats.octets and not is_unsettled:
+            state = self.stats.octets, len(self._openings), len(self._awaited)
+            if state == before and not is_unsettled:
                 return
-            octets = self.stats.octets
+            before = state
             await asyncio.sleep(QUIET_SECONDS)
+            for _ in range(QUIET_TURNS):
+                await asyncio.sleep(0)
 
     async def _all_gone(self, seconds: float) -> bool:
         try:

@@ -93,8 +93,9 @@ class DealtConnections:
         self.source.shut()
 
     async def stop(self) -> None:
-        """Have senders refused from now on."""
+        """Have senders refused from now on, but for those who have connected already."""
         self._is_over = True
+        self.source.take_rest()
         self.source.close()
 
     def _let_in(self, visitor: Visitor) -> None:

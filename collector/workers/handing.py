@@ -55,6 +55,9 @@ class HandedEntrance:
     def reconfigure(self, settings: ListenerSettings, stats: ListenerStats) -> None:
         """Do nothing: the supervisor keeps the limits."""
 
+    def take_rest(self) -> None:
+        """Do nothing: the supervisor has handed over all who had connected when it stopped."""
+
     def shut(self) -> None:
         """Let nobody in from now on, until it is opened again."""
         self._let_in = None

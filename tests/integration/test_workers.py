@@ -526,8 +526,9 @@ async def silent(daemon):
 
 
 @pytest.mark.slow
-async def test_a_worker_that_hangs_is_killed_and_what_it_kept_delivered(station, senders):
+async def test_a_worker_that_hangs_is_killed_and_what_it_kept_delivered(station, senders, hurried):
     """Its successor takes connections again."""
+    hurried({"collector.workers.pulse.HANG_SECONDS": 1.0})
     station.go_away()
     async with station.daemon() as daemon:
         for place in range(2):
@@ -620,6 +621,21 @@ async def test_a_stop_delivers_what_is_there(station, senders):
         assert daemon.farewell["delivered"] == 4000
         assert not any(map(is_alive, pids))
     assert sorted(station.numbers) == [*range(4000)]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_a_stop_takes_in_what_came_before(station, workers):
+    """From those who have connected, too, and whom nobody has accepted."""
+    async with station.daemon(workers=workers, shutdown_grace="10s") as daemon:
+        daemon.process.send_signal(signal.SIGSTOP)
+        for number in range(100):
+            with socket.create_connection(daemon.address("tcp")) as sender:
+                sender.sendall(frames(range(number, number + 1)))
+        daemon.process.send_signal(signal.SIGTERM)
+        daemon.process.send_signal(signal.SIGCONT)
+        assert await daemon.ended() == 0
+        assert daemon.farewell["delivered"] == 100
+    assert sorted(station.numbers) == [*range(100)]
 
 
 async def test_a_signal_to_the_whole_group_is_a_stop_like_any_other(station, senders):

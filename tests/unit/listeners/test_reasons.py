@@ -36,10 +36,16 @@ def plain(data=b"", count=1, is_over=False):
 
 
 def unread(data):
-    """Return a sender that reads nothing until its connection is broken off."""
+    """Return a sender that reads nothing until its connection is broken off.
+
+    It has hardly room for answers, so that they are in the way soon: until then a message that it
+    has begun is waited for, and no longer than answers are.
+    """
 
     def send(address, _authorities):
-        with suppress(OSError), socket.create_connection(address) as sender:
+        with suppress(OSError), socket.socket() as sender:
+            sender.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sender.connect(address)
             sender.sendall(data)
             broken = select.poll()
             broken.register(sender, 0)

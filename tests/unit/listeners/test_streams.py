@@ -399,6 +399,23 @@ async def test_stopping_reads_what_was_sent_and_tells_the_sender(serving, pipeli
         assert stats.connections == 0
 
 
+@pytest.mark.parametrize("is_accepted", [False, True])
+@pytest.mark.parametrize("more", ["", PROXY])
+async def test_stopping_reads_what_came_from_those_who_are_not_let_in_yet(
+    serving, pipeline, stats, more, is_accepted
+):
+    """They have connected, so that what they sent has arrived for all that they can know."""
+    async with serving(MANY + more) as running:
+        with burst(running.address, 100) as senders:
+            for number, sender in enumerate(senders):
+                sender.send((SENDER if more else b"") + b"%d\n" % number)
+            if is_accepted:
+                running.listener.source.take_rest()
+            await running.listener.stop()
+        assert {int(frame) for frame in pipeline.frames} == {*range(100)}
+        assert stats.connections == 0
+
+
 async def test_stopping_ends_connections_over_tls_too(serving, pipeline, stats, tls, authority):
     """One whose sender never reads, and one that is within its handshake."""
     async with serving(tls()) as running:
