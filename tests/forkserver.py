@@ -97,6 +97,7 @@ async def start(
     stderr: Stream = None,
     cwd: Path | None = None,
     env: Mapping[str, str] = os.environ,
+    constants: Mapping[str, float] = {},
 ) -> Process:
     """Start `python -m MODULE ...` or `python -c CODE ...`, as `create_subprocess_exec` would.
 
@@ -110,6 +111,8 @@ async def start(
         stderr: where it goes.
         cwd: the working directory; None for that of this process.
         env: its environment.
+        constants: what is another there, by module and name: so that what happens now and then
+            happens soon. Processes that it starts have it as it is.
     """
     assert interpreter == sys.executable
     order = {
@@ -117,6 +120,7 @@ async def start(
         "command": [program, *arguments],
         "directory": str(cwd or Path.cwd()),
         "environment": dict(env),
+        "constants": dict(constants),
     }
     status, told = os.pipe()
     streams = [_stream(item, n) for n, item in enumerate((stdin, stdout, stderr))]
@@ -243,6 +247,11 @@ def carry_out(order: dict[str, Any]) -> None:
         )
         for number, stream in enumerate((sys.stdin, sys.stdout, sys.stderr))
     )
+    for path, value in order["constants"].items():
+        name, _, constant = path.rpartition(".")
+        module = importlib.import_module(name)
+        assert hasattr(module, constant), path
+        setattr(module, constant, value)
     program, *arguments = order["command"]
     sys.argv[:] = [order["option"], *arguments]
     if order["option"] == "-m":

@@ -45,8 +45,9 @@ async def test_what_was_seen_survives_a_restart(tmp_path):
         assert [seen["source"] for seen in intake["last_seen"]] == [SOURCE]
 
 
-async def test_a_silent_sender_is_told_and_what_is_known_survives_a_sigkill(tmp_path):
-    """Both happen when the daemon looks after its senders, every ten seconds."""
+async def test_a_silent_sender_is_told_and_what_is_known_survives_a_sigkill(tmp_path, hurried):
+    """Both happen when the daemon looks after its senders, every ten seconds elsewhere."""
+    hurried({"collector.sightings.CHECK_SECONDS": 0.5})
     async with Daemon(tmp_path, settings(tmp_path)) as daemon:
         await send(daemon)
         fallen = await daemon.logged("sender is silent for longer than expect_every")

@@ -5,18 +5,28 @@ import math
 import os
 import re
 import signal
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import pytest
 
+from collector.roles import Role
 from tests import promql
 from tests.certificates import SERVER_NAMES, Authority
 from tests.daemon import Daemon, free_port
 from tests.fake_sink import FakeSink
-from tests.peers import require
+from tests.nats import Nats
+from tests.peers import require, steady_port
 from tests.prometheus import DASHBOARD, Prometheus, panels, rules, substituted
+from tests.station import noise
+from tests.support import ROOT
 
 PATIENCE = 60.0
+LOCAL = {"host": "127.0.0.1", "port": 0}
+RETRY = {"retry": {"initial": "20ms", "max": "100ms"}, "batch": {"max_wait": "10ms"}}
+HURRIED = {
+    "collector.sightings.CHECK_SECONDS": 1.0,
+    "collector.workers.supervisor.CHECK_SECONDS": 1.0,
+}
 OF_A_STREAM = re.compile("collector_(stream|events_handed_over|events_taken_over)_")
 DREAM = "CEF:0|Cybereason|Cybereason|1.0|1|Malop Dreamt|5|cs1=11.42 cs1Label=MalopId dreamt=yes"
 
@@ -34,14 +44,14 @@ EVERYWHERE = {
 }
 """What is to be told of each collector, but for its name."""
 
+# Of one.
 
-def settings(directory, taking, refusing, workers):
+
+def settings(directory, port, taking, refusing, workers):
     """Return the settings of a daemon that much is wrong with."""
     issued = Authority(directory).issue(*SERVER_NAMES, name="ending", valid_days=(-1, 10))
     tls = {"cert_file": str(issued.cert_file), "key_file": str(issued.key_file)}
-    local = {"host": "127.0.0.1", "port": 0}
     small = {"max_message_bytes": 1024, "when_oversize": "reject"}
-    retry = {"retry": {"initial": "20ms", "max": "100ms"}, "batch": {"max_wait": "10ms"}}
     urls = {
         "taking": taking.url,
         "refusing": refusing.url,
@@ -50,9 +60,9 @@ def settings(directory, taking, refusing, workers):
     return {
         "workers": workers,
         "listeners": [
-            {"name": "tcp", "transport": "tcp", **local, **small},
-            {"name": "udp", "transport": "udp", **local},
-            {"name": "tls", "transport": "tcp", **local, "tls": tls},
+            {"name": "tcp", "transport": "tcp", **LOCAL, **small},
+            {"name": "udp", "transport": "udp", **LOCAL},
+            {"name": "tls", "transport": "tcp", **LOCAL, "tls": tls},
         ],
         "intakes": [
             {"name": "edr", "parser": "cybereason", "key": "edr"},
@@ -66,18 +76,19 @@ def settings(directory, taking, refusing, workers):
                 "max_rate": {"events_per_second": 1},
             },
         ],
-        "sinks": [{"name": name, "url": url, **retry} for name, url in urls.items()],
+        "sinks": [{"name": name, "url": url, **RETRY} for name, url in urls.items()],
         "spool": {"type": "sqlite", "path": str(directory / "spool"), "max_bytes": "64MiB"},
+        "admin": {"port": port},
         "shutdown_grace": "200ms",
     }
 
 
 @asynccontextmanager
-async def collector(directory, taking, refusing, *, workers):
+async def collector(directory, taking, refusing, *, port=0, workers):
     """Run a daemon that finds a damaged file in its spool."""
     (directory / "spool").mkdir(parents=True)
     (directory / "spool" / "spool.db.damaged-20260102T030405Z").write_bytes(b"damaged")
-    async with Daemon(directory, settings(directory, taking, refusing, workers)) as daemon:
+    async with Daemon(directory, settings(directory, port, taking, refusing, workers)) as daemon:
         yield daemon
 
 
@@ -121,6 +132,18 @@ async def do_wrong(daemon):
 async def kill_a_worker(daemon):
     worker = (await daemon.status())["workers"][0]
     os.kill(worker["pid"], signal.SIGKILL)
+
+
+# What Prometheus makes of it.
+
+
+def ports_of(*names):
+    """Draw a port for each admin server; return them, and what is scraped."""
+    drawn = set()
+    while len(drawn) < len(names):
+        drawn.add(steady_port())
+    ports = dict(zip(names, drawn, strict=True))
+    return ports, {name: f"127.0.0.1:{port}" for name, port in ports.items()}
 
 
 async def told(prometheus, expected):
@@ -174,73 +197,192 @@ async def assert_workers_are_one(prometheus):
         await shown(prometheus, expression, lambda found: len(found) == 2)
 
 
-async def assert_all_is_there(prometheus):
-    """Every series that a rule or a query of the dashboard names has been scraped.
-
-    But for those of a stream, which these daemons do without; that they are there otherwise is
-    shown where all names are compared.
-    """
+async def names_looked_at(prometheus):
+    """Return every series that a rule or a query of the dashboard names, but for recorded ones."""
     expressions = [rule["expr"] for rule in rules()]
     values = await prometheus.variables()
     expressions += [
         substituted(target["expr"], values) for panel in panels() for target in panel["targets"]
     ]
-    named = set().union(*map(promql.names, expressions))
-    named = {name for name in named if ":" not in name}  # the others are recorded
-    named = {name for name in named if not OF_A_STREAM.match(name)}
+    return {name for item in expressions for name in promql.names(item) if ":" not in name}
+
+
+async def scraped_names(prometheus, instance):
+    return {*await prometheus.ask("label/__name__/values", match=f'{{instance="{instance}"}}')}
+
+
+async def assert_all_is_there(prometheus, instances):
+    """Every series that a rule or a query of the dashboard names has been scraped.
+
+    But for those of a stream, which these daemons do without.
+    """
+    named = {name for name in await names_looked_at(prometheus) if not OF_A_STREAM.match(name)}
     assert len(named) > 50
-    assert named - set(await prometheus.ask("label/__name__/values")) == set()
+    found = [await scraped_names(prometheus, instance) for instance in instances]
+    assert named - set().union(*found) == set()
+
+
+async def assert_all_of_a_stream_is_there(prometheus, instances):
+    """At each member: what rules, the dashboard and the README name."""
+    named = await names_looked_at(prometheus)
+    named |= set(re.findall(r"`(collector_\w+)", (ROOT / "README.md").read_text()))
+    named = {name for name in named if OF_A_STREAM.match(name)}
+    assert len(named) == 10
+    for instance in instances:
+        assert named - await scraped_names(prometheus, instance) == set()
 
 
 def has_numbers(found):
     return any(not math.isnan(value) for _, value in found)
 
 
-async def assert_panels_show_something(prometheus):
-    """Each query has a result, of numbers; but for those of a stream, which there is none of."""
+async def assert_panels_show_something(prometheus, *, of_a_stream):
+    """Each query has a result, of numbers: those of a stream, or the others."""
     values = await prometheus.variables()
     queries = [target["expr"] for panel in panels() for target in panel["targets"]]
     queries += [item["expr"] for item in DASHBOARD["annotations"]["list"]]
-    for expression in queries:
-        if OF_A_STREAM.search(expression):
-            continue
+    chosen = [query for query in queries if bool(OF_A_STREAM.search(query)) is of_a_stream]
+    assert chosen
+    for expression in chosen:
         await shown(prometheus, substituted(expression, values), has_numbers)
 
 
-async def test_it_says_what_is_wrong_and_nothing_else_and_every_panel_shows_something(tmp_path):
+def assert_no_trouble(prometheus):
+    for trouble in ("level=error", "Evaluating rule failed", "Error on ingesting"):
+        assert trouble not in prometheus.log
+
+
+async def test_it_says_what_is_wrong_and_nothing_else_and_every_panel_shows_something(
+    tmp_path, hurried
+):
     """With one worker and with two, one of which is killed."""
-    require("prometheus")
+    hurried(HURRIED)
+    ports, targets = ports_of("one", "two")
     async with (
+        Prometheus(tmp_path, targets) as prometheus,
         FakeSink() as taking,
         FakeSink(lambda _: 401) as refusing,
-        collector(tmp_path / "one", taking, refusing, workers=1) as one,
-        collector(tmp_path / "two", taking, refusing, workers=2) as two,
+        collector(tmp_path / "one", taking, refusing, port=ports["one"], workers=1) as one,
+        collector(tmp_path / "two", taking, refusing, port=ports["two"], workers=2) as two,
     ):
-        targets = {
-            name: daemon.admin_url.removeprefix("http://")
-            for name, daemon in (("one", one), ("two", two))
-        }
         expected = {
             (name, state, f"{instance} {labels}".strip())
             for name, state, labels in EVERYWHERE
             for instance in targets
         }
         expected.add(("CollectorOldKeyInUse", "pending", "intake=changing slot=1"))
-        async with Prometheus(tmp_path, targets) as prometheus:
-            await prometheus.scraped(2)
-            going_on = asyncio.create_task(go_on((one, two)))
-            await asyncio.gather(do_wrong(one), do_wrong(two))
-            await told(prometheus, expected)
-            await kill_a_worker(two)
-            await told(prometheus, {*expected, ("CollectorWorkerRestarted", "firing", "two")})
-            await assert_rules_are_sound(prometheus)
-            await assert_accounts_balanced(prometheus)
-            await assert_workers_are_one(prometheus)
-            await assert_all_is_there(prometheus)
-            await assert_panels_show_something(prometheus)
-            going_on.cancel()
-    for trouble in ("level=error", "Evaluating rule failed", "Error on ingesting"):
-        assert trouble not in prometheus.log
+        await prometheus.scraped(2)
+        going_on = asyncio.create_task(go_on((one, two)))
+        await asyncio.gather(do_wrong(one), do_wrong(two))
+        await told(prometheus, expected)
+        await kill_a_worker(two)
+        await told(prometheus, {*expected, ("CollectorWorkerRestarted", "firing", "two")})
+        await assert_rules_are_sound(prometheus)
+        await assert_accounts_balanced(prometheus)
+        await assert_workers_are_one(prometheus)
+        await assert_all_is_there(prometheus, targets)
+        await assert_panels_show_something(prometheus, of_a_stream=False)
+        going_on.cancel()
+    assert_no_trouble(prometheus)
+
+
+# Of several that share a stream.
+
+STREAM_OCTETS = 1024 * 1024
+
+
+class Slow(FakeSink):
+    """Has requests wait until it is quick; refuses an event that says so."""
+
+    def __init__(self):
+        super().__init__(self._wait)
+        self.is_quick = asyncio.Event()
+
+    async def _wait(self, events):
+        await self.is_quick.wait()
+        return 400 if "refuse me" in {event["message"] for event in events} else 200
+
+    async def __aexit__(self, *exception):
+        self.is_quick.set()
+        await super().__aexit__(*exception)
+
+
+def member(directory, port, role, nats, sinks):
+    """Return a daemon of a role whose sinks get every event."""
+    directory.mkdir()
+    stream = {"servers": list(nats.urls), "replicas": 1, "max_bytes": STREAM_OCTETS}
+    stream["max_age"] = "1d"
+    given = {
+        "listeners": [{"name": "tcp", "transport": "tcp", **LOCAL}],
+        "intakes": [{"name": "any", "parser": "raw", "key": "any"}],
+        "sinks": [{"name": name, "url": sink.url, **RETRY} for name, sink in sinks.items()],
+        "spool": {"type": "jetstream", "path": str(directory / "spool"), **stream},
+        "dead_letters": {"max_bytes": "1MiB"},
+        "admin": {"port": port},
+    }
+    return Daemon(directory, given, role=role)
+
+
+async def fill(client, receiver, part):
+    """Send until the stream is as full as that."""
+    stream = client.jetstream()
+    while (await stream.stream_info("collector")).state.bytes < part * STREAM_OCTETS:
+        before = (await receiver.status())["ledger"]["handed_over"]
+        await send(receiver, message("any", noise(before, 10_000)))
+        await receiver.ledger_when(lambda ledger, n=before: ledger["handed_over"] == n + 2)
+
+
+async def test_it_says_what_is_wrong_with_a_stream_and_nothing_else(tmp_path):
+    """A sink takes nothing, the stream fills and is emptied, its servers end.
+
+    Another sink takes no more than that one, but has taken something before.
+    """
+    ports, targets = ports_of("receiver", "deliverer")
+    async with (
+        Prometheus(tmp_path, targets) as prometheus,
+        Nats(tmp_path / "nats") as nats,
+        Slow() as stuck,
+        Slow() as slow,
+        AsyncExitStack() as members,
+    ):
+        receiver, deliverer = [
+            await members.enter_async_context(
+                member(tmp_path / name, port, role, nats, {"stuck": stuck, "slow": slow})
+            )
+            for (name, port), role in zip(ports.items(), (Role.RECEIVE, Role.DELIVER), strict=True)
+        ]
+        slow.is_quick.set()
+        await prometheus.scraped(2)
+        await told(prometheus, set())
+        await send(receiver, message("any", "refuse me"), message("any", "hello"))
+        await deliverer.ledger_when(lambda ledger: ledger["delivered"] == 1)
+        await deliverer.ledger_when(lambda ledger: bool(ledger["handed_over"]))
+        slow.is_quick.clear()
+        kept = ("CollectorKeepsDeadLetters", "firing", "deliverer intake=any reason=refused")
+        filling = {
+            kept,
+            ("CollectorStreamNotTaken", "pending", "sink=stuck"),
+            ("CollectorStreamFilling", "pending", ""),
+        }
+        async with nats.client() as client:
+            await fill(client, receiver, 0.75)
+            await told(prometheus, filling)
+            await fill(client, receiver, 0.92)
+        await told(prometheus, {*filling, ("CollectorStreamFull", "pending", "")})
+        await assert_rules_are_sound(prometheus)
+        await assert_accounts_balanced(prometheus)
+        await assert_all_of_a_stream_is_there(prometheus, targets)
+        await assert_panels_show_something(prometheus, of_a_stream=True)
+        slow.is_quick.set()
+        stuck.is_quick.set()
+        await told(prometheus, {kept})
+        await nats.kill()
+        away = {("CollectorStreamAway", "pending", instance) for instance in targets}
+        await told(prometheus, {kept, *away})
+    assert_no_trouble(prometheus)
+
+
+# Whatever it is scraped from.
 
 
 @pytest.mark.parametrize("workers", [1, 2])
