@@ -36,7 +36,7 @@ from collector.commands.top import top
 from collector.describe import reference, tables
 from collector.describe.explanation import explain as explain_message
 from collector.describe.fields import list_fields
-from collector.doctor import backlog, certificates
+from collector.doctor import backlog, certificates, credentials
 from collector.frames import decode
 from collector.parsers import (
     PARSERS,
@@ -227,6 +227,7 @@ def check(config: ConfigFile, role: RoleOption = Role.ALL) -> None:
     for warning in (
         *settings.warnings(loaded),
         *certificates.warnings(loaded, time.time()),
+        *credentials.warnings(loaded, time.time()),
         *backlog.warnings(loaded),
     ):
         typer.echo(f"{config}: {warning} (warning)")

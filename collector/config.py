@@ -654,6 +654,7 @@ class SpoolSettings(Settings):
         if kind == roles.STREAM:
             if not written.get("servers"):
                 yield Problem("servers", f"is missing; accepted: a list of {NATS_URL.accepted}")
+            yield from relations.servers_once(written.get("servers"))
             yield from relations.at_most_one(written, ["credentials_file", "user", "token_file"])
             yield from relations.all_or_none(written, ["user", "password_file"])
         if kind != "memory" and (given := written.get("max_bytes")) is not None:
@@ -862,6 +863,17 @@ def referenced_files(config: Config) -> tuple[Path, ...]:
         Every file of a secret, certificate or key, each once, in the order of the settings.
     """
     return tuple(dict.fromkeys(_paths(config)))
+
+
+def files_of_connections(config: Config) -> frozenset[Path]:
+    """Return those of the files that are read for each connection to the servers of a stream.
+
+    What they held before is in use no longer than the connection there is.
+
+    Args:
+        config: Checked settings.
+    """
+    return frozenset(_paths(config.spool))
 
 
 def _paths(value: object) -> Iterator[Path]:

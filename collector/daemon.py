@@ -21,7 +21,7 @@ from collector.admin import history
 from collector.admin.history import History
 from collector.admin.inbox import Inbox
 from collector.admin.server import AdminServer
-from collector.config import referenced_files, warnings
+from collector.config import files_of_connections, referenced_files, warnings
 from collector.courses import Courses
 from collector.intakes import masker_of, read_keys
 from collector.listeners.sockets import authority, reachable
@@ -56,7 +56,12 @@ STEP_SECONDS: Final = 300.0
 FILES_REPORT_SECONDS: Final = 300.0
 
 RELOAD_FAILED: Final = "failed, the earlier settings are in force; the log says why"
-STALE: Final = "some cannot be used now, what they held before is; the log says which"
+STALE: Final = (
+    "some cannot be used now; what they held before is, but for connections to a stream;"
+    " the log says which"
+)
+KEPT: Final = "files cannot be used, what they held before is"
+NOT_KEPT: Final = "files cannot be used, no new connection to the stream is made without them"
 # Why nothing is reloaded then: it would begin to listen.
 NOT_READY: Final = (
     "the daemon does not do its part: it is stopping, or delivers what waits and no more"
@@ -401,12 +406,13 @@ class Daemon(ABC, Generic[Prepared]):
 
     def _report_files(self, files: list[str], problem: str) -> None:
         self._is_stale = True
-        self._reports.error(
-            f"files {problem} {files}",
-            "files cannot be used, what they held before is",
-            files=files,
-            problem=problem,
-        )
+        of_connections = set(map(str, files_of_connections(self._loaded.config)))
+        for event, named in (
+            (KEPT, [file for file in files if file not in of_connections]),
+            (NOT_KEPT, [file for file in files if file in of_connections]),
+        ):
+            if named:
+                self._reports.error(f"files {problem} {named}", event, files=named, problem=problem)
 
     @abstractmethod
     def _fail(self) -> None:

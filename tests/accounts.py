@@ -38,9 +38,13 @@ class Operator:
     """An operator with one account, whose users may have two streams.
 
     Its settings are for `more` of `tests.nats.Nats`; who has revoked a user reads them again.
+
+    Args:
+        limits: of the account, other than these: `streams`, `consumer`, `disk_storage` and so on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, **limits: int) -> None:
+        self._limits = {**_ACCOUNT, **_JETSTREAM, **limits}
         self._key = _key(nkeys.PREFIX_BYTE_OPERATOR)
         self._account = _key(nkeys.PREFIX_BYTE_ACCOUNT)
         self._system = _key(nkeys.PREFIX_BYTE_ACCOUNT)
@@ -52,8 +56,7 @@ class Operator:
     def settings(self) -> str:
         """What servers have in their settings to know operator and accounts."""
         system = _name(self._system)
-        limits = {**_ACCOUNT, **_JETSTREAM}
-        account = {"type": "account", "limits": limits, "revocations": self._revoked}
+        account = {"type": "account", "limits": self._limits, "revocations": self._revoked}
         accounts = {
             _name(self._account): _jwt(self._key, self._account, account),
             system: _jwt(self._key, self._system, {"type": "account", "limits": _ACCOUNT}),

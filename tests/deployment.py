@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 from tests.calling import call
+from tests.certificates import Authority
 from tests.support import FIXTURES, ROOT
 
 if TYPE_CHECKING:
@@ -74,12 +75,15 @@ def check(
     monkeypatch: pytest.MonkeyPatch,
     *options: str,
 ) -> None:
-    """Have `collector check` read a file, with secrets in a directory."""
+    """Have `collector check` read a file, with secrets and an authority in a directory."""
     text = path.read_text(encoding="utf-8")
     for name in re.findall(r"/run/secrets/([\w./-]+)", text):
         secret = directory / name
         secret.parent.mkdir(exist_ok=True)
-        secret.write_text(secret.name)
+        if secret.suffix == ".pem":
+            shutil.copy(Authority(directory, "authority").ca_file, secret)
+        else:
+            secret.write_text(secret.name)
     settings = directory / "collector.yaml"
     settings.write_text(text.replace("/run/secrets", str(directory)))
     for name, value in variables.items():

@@ -41,7 +41,7 @@ def doctor(
         ),
     ] = 5.0,
 ) -> None:
-    """Look at all that a configuration needs: machine, disk, ports, certificates, keys, sinks.
+    """Look at all that a configuration needs: machine, disk, ports, certificates, keys, servers.
 
     For example `collector doctor -c FILE`, run as the daemon's user.
 

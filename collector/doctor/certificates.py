@@ -1,9 +1,10 @@
-"""Certificates of listeners and sinks: whether they can be used, and until when."""
+"""Certificates of listeners, sinks and the stream: whether they can be used, and until when."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from collector import certificates
 from collector.certificates import TlsError, validity
 from collector.doctor.findings import Finding
 from collector.doctor.times import day
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from collector.config import Config
+    from collector.config import Config, SinkTls, SpoolTls
 
 
 class _Named(NamedTuple):
@@ -35,7 +36,10 @@ class _Named(NamedTuple):
 
 
 def problems(config: Config) -> list[Problem]:
-    """Find what keeps the daemon from starting: what is no certificate, a key of another one."""
+    """Find what is no certificate, or a key of another one.
+
+    It keeps the daemon from starting; for the servers of a stream, from them.
+    """
     return list(_problems(config))
 
 
@@ -80,6 +84,13 @@ def _problems(config: Config) -> Iterator[Problem]:
             client_context(sink.tls)
         except TlsError as error:
             yield _problem(f"sinks[{index}]", error)
+    try:
+        if (tls := config.spool.tls) is not None:
+            certificates.client_context(
+                ca_file=tls.ca_file, cert_file=tls.cert_file, key_file=tls.key_file, verify=True
+            )
+    except TlsError as error:
+        yield _problem("spool", error)
 
 
 def _problem(entry: str, error: TlsError) -> Problem:
@@ -121,8 +132,13 @@ def _named(config: Config) -> Iterator[_Named]:
                 yield _Named(f"{path}.client_ca_file", "client_ca_file", file, is_ours=False)
     for index, sink in enumerate(config.sinks):
         if sink.tls is not None:
-            path = f"sinks[{index}].tls"
-            if (file := sink.tls.cert_file) is not None:
-                yield _Named(f"{path}.cert_file", "cert_file", file, is_ours=True)
-            if (file := sink.tls.ca_file) is not None:
-                yield _Named(f"{path}.ca_file", "ca_file", file, is_ours=False)
+            yield from _of_client(f"sinks[{index}].tls", sink.tls)
+    if config.spool.tls is not None:
+        yield from _of_client("spool.tls", config.spool.tls)
+
+
+def _of_client(path: str, tls: SinkTls | SpoolTls) -> Iterator[_Named]:
+    if (file := tls.cert_file) is not None:
+        yield _Named(f"{path}.cert_file", "cert_file", file, is_ours=True)
+    if (file := tls.ca_file) is not None:
+        yield _Named(f"{path}.ca_file", "ca_file", file, is_ours=False)

@@ -16,6 +16,7 @@ from collector.doctor import (
     addresses,
     backlog,
     certificates,
+    credentials,
     keys,
     limits,
     machine,
@@ -111,7 +112,7 @@ async def _ask(config: Config, role: Role, *, send_test: bool, seconds: float) -
     daemon, disk, stream, sinks = await asyncio.gather(
         ask_daemon(config.admin, seconds),
         _look_at_disk(config),
-        ask_stream(config, seconds),
+        ask_stream(config, role, seconds),
         _ask_sinks(config, posted, send_test=send_test, seconds=seconds),
     )
     here = machine.look()
@@ -157,6 +158,7 @@ def _judge(config: Config, answers: _Answers) -> list[Finding]:
         *limits.on_buffers(config, here),
         *addresses.on_addresses(config, here, daemon.status),
         *certificates.on_certificates(config, time.time()),
+        *credentials.on_credentials(config, time.time()),
         *keys.on_keys(config),
         *keys.on_secret_files(config),
         *keys.on_admin_token(config),

@@ -26,7 +26,9 @@ SHORTEST_TOKEN: Final = 16
 
 _GUESSED: Final = "can be guessed: it is short, or has few different characters"
 
-_SECRET_SETTINGS: Final = frozenset({"key_file", "password_file", "token_file", "value_file"})
+_SECRET_SETTINGS: Final = frozenset(
+    {"credentials_file", "key_file", "password_file", "token_file", "value_file"}
+)
 
 
 def on_keys(config: Config) -> Iterator[Finding]:

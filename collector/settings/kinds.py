@@ -355,7 +355,9 @@ def _read_nats_url(value: object) -> str:
         raise KindError("holds a user name, a password or a token, which belong in files")
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise KindError("holds more than the address of a server")
-    return url
+    return (
+        parts.scheme + url[len(parts.scheme) :]
+    )  # in lower case, as the programs after us want it
 
 
 def _split_url(url: str, schemes: AbstractSet[str]) -> SplitResult:
@@ -482,7 +484,9 @@ URL = _text_kind(
 """Where a sink posts to."""
 
 NATS_URL = _text_kind(
-    _read_nats_url, "nats://host:port or tls://host:port", pattern="^(nats|tls)://[^@]+$"
+    _read_nats_url,
+    "nats://host:port or tls://host:port",
+    pattern="^([Nn][Aa][Tt][Ss]|[Tt][Ll][Ss])://[^@]+$",
 )
 """A server of a NATS cluster."""
 

@@ -10,7 +10,8 @@ from __future__ import annotations
 from contextlib import suppress
 from os.path import normpath
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from collector.settings.problems import Problem, listed, shown, suggestion
 from collector.settings.secret_files import SecretFileError, read_secret
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 
 _UNIX = ("unix", "unix-datagram")
+_NATS_PORT: Final = 4222  # where none is written
 _EVERY_ADDRESS = frozenset({"0.0.0.0", "::"})
 
 
@@ -52,6 +54,23 @@ def at_most_one(written: Mapping[str, Any], choices: Sequence[str]) -> Iterator[
     if len(present) > 1:
         together = f"{listed(present, 'and')} are written together"
         yield Problem("", f"{together}; accepted: one of {', '.join(choices)}")
+
+
+def servers_once(servers: object) -> Iterator[Problem]:
+    """Find servers of NATS that are written twice, each place behind the first.
+
+    Args:
+        servers: their URLs, or one, as written.
+    """
+    seen: dict[tuple[str, int], int] = {}
+    for index, url in enumerate(servers if isinstance(servers, list) else ()):
+        with suppress(ValueError):
+            parts = urlsplit(url) if isinstance(url, str) else urlsplit("")
+            if not parts.hostname:
+                continue
+            first = seen.setdefault((parts.hostname, parts.port or _NATS_PORT), index)
+            if first != index:
+                yield Problem(f"servers[{index}]", f"is the server of servers[{first}]")
 
 
 def exactly_one(written: Mapping[str, Any], choices: Sequence[str]) -> Iterator[Problem]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import orjson
 
 from collector.settings.files import FileError, read_beginning
 
@@ -17,6 +21,36 @@ MAX_SECRET_LENGTH = 4096
 
 MAX_CREDENTIALS_OCTETS = 64 * 1024
 """Octets of a file of credentials. A JWT takes one or two KiB; it may list many permissions."""
+
+
+# A seed of a NATS user in octets (github.com/nats-io/nkeys): what it is, the seed, a checksum.
+_USER_SEED: Final = bytes([18 << 3 | 20 >> 2, (20 & 3) << 6])
+_SEED_OCTETS: Final = 2 + 32 + 2
+
+
+class Credentials(NamedTuple):
+    """Who a NATS user is.
+
+    Attributes:
+        jwt: what an account says of the user.
+        seed: of the user's key.
+    """
+
+    jwt: str
+    seed: str
+
+    def span(self) -> tuple[float, float | None]:
+        """Return from when until when the JWT is valid, in seconds since 1970.
+
+        None is no end. What cannot be read of it counts as not said; only servers can say whether
+        it is good.
+        """
+        try:
+            part = self.jwt.split(".")[1]
+            claims = orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+            return float(claims.get("nbf") or 0), float(claims.get("exp") or 0) or None
+        except (LookupError, ValueError, TypeError, AttributeError):
+            return 0.0, None
 
 
 class SecretFileError(FileError):
@@ -50,18 +84,18 @@ def read_secret(path: Path) -> str:
     return secret
 
 
-def read_credentials(path: Path) -> tuple[str, str]:
+def read_credentials(path: Path) -> Credentials:
     """Read the credentials of a NATS user (docs.nats.io, "Credentials").
 
     Args:
         path: A regular file as nsc writes it, with line ends of either kind.
 
     Returns:
-        The JWT and the seed of its key; neither is decoded.
+        The JWT, which is not decoded, and the seed of its key.
 
     Raises:
         SecretFileError: The file is missing, unreadable, no regular file, longer than
-            `MAX_CREDENTIALS_OCTETS`, or does not hold both.
+            `MAX_CREDENTIALS_OCTETS`, or does not hold both; or the seed is damaged.
     """
     try:
         content = read_beginning(path, MAX_CREDENTIALS_OCTETS + 1)
@@ -76,7 +110,20 @@ def read_credentials(path: Path) -> tuple[str, str]:
     jwt, seed = _behind("BEGIN NATS USER JWT", text), _behind("BEGIN USER NKEY SEED", text)
     if not jwt or not seed:
         raise SecretFileError(path, "holds no JWT with the seed of its key")
-    return jwt, seed
+    if not _is_user_seed(seed):
+        raise SecretFileError(path, "holds a seed that cannot be read")
+    return Credentials(jwt, seed)
+
+
+def _is_user_seed(text: str) -> bool:
+    try:
+        octets = base64.b32decode(text + "=" * (-len(text) % 8))
+    except (binascii.Error, ValueError):
+        return False
+    checksum = binascii.crc_hqx(octets[:-2], 0).to_bytes(2, "little")
+    return (
+        len(octets) == _SEED_OCTETS and octets.startswith(_USER_SEED) and octets.endswith(checksum)
+    )
 
 
 def _behind(mark: str, content: str) -> str:

@@ -175,6 +175,30 @@ async def test_a_file_that_is_missing_for_a_moment_changes_nothing(tmp_path):
         assert messages(station) == ["by the first", "by the second"]
 
 
+async def test_a_file_for_the_servers_of_a_stream_is_not_said_to_be_in_use_still(tmp_path):
+    """It is read for each connection; one that is gone keeps the daemon from the next."""
+    file = replace(tmp_path / "token", "s3cret-token")
+    spool = {
+        "type": "jetstream",
+        "servers": ["nats://127.0.0.1:1"],
+        "path": str(tmp_path / "spool"),
+        "token_file": str(file),
+    }
+    async with (
+        Station(tmp_path, spool=spool) as station,
+        Watchful(tmp_path, station.config()) as daemon,
+    ):
+        file.unlink()
+        line = await daemon.logged(
+            "files cannot be used, no new connection to the stream is made without them"
+        )
+        assert (line["files"], line["problem"]) == ([str(file)], "there is no such file")
+        replace(file, "s3cret-other")
+        await daemon.read_again(file)
+    kept = "files cannot be used, what they held before is"
+    assert kept not in [line["event"] for line in daemon.lines]
+
+
 async def test_the_token_of_a_sink_is_exchanged_in_a_mounted_secret(tmp_path):
     """A sink that refused the former one is asked again at once."""
     mount = Mount(tmp_path / "secrets")

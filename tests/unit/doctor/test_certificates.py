@@ -1,4 +1,4 @@
-"""Certificates of listeners and sinks."""
+"""Certificates of listeners, sinks and the stream."""
 
 import time
 
@@ -61,6 +61,33 @@ def test_authorities_that_are_none_are_an_error(tmp_path):
     nonsense.write_text("nonsense")
     found = findings(authority.server(), nonsense)
     assert found["listeners[0].tls.client_ca_file"].level == "error"
+
+
+def of_stream(**tls):
+    """Return what is found of settings of a stream, by its place."""
+    spool = {"type": "jetstream", "servers": ["tls://h"], "tls": tls}
+    config = config_of(spool=spool)
+    return {item.where: item for item in on_certificates(config, time.time())}
+
+
+def test_what_is_shown_to_the_servers_of_a_stream_is_looked_at(tmp_path):
+    authority = Authority(tmp_path)
+    issued = authority.expired("collector")
+    ours = {"cert_file": str(issued.cert_file), "key_file": str(issued.key_file)}
+    found = of_stream(ca_file=str(authority.ca_file), **ours)
+    assert {where: item.level for where, item in found.items()} == {
+        "spool.tls.cert_file": "error",
+        "spool.tls.ca_file": "ok",
+    }
+    assert "expired on" in found["spool.tls.cert_file"].found
+
+
+def test_a_key_that_is_not_that_of_the_certificate_for_the_servers_is_an_error(tmp_path):
+    authority = Authority(tmp_path)
+    one, other = authority.server("one"), authority.server("other")
+    found = of_stream(cert_file=str(one.cert_file), key_file=str(other.key_file))
+    assert found["spool.tls.key_file"].level == "error"
+    assert "does not belong" in found["spool.tls.key_file"].found
 
 
 def with_tls(listener_tls="", sink_tls=""):

@@ -449,7 +449,7 @@ e30.e30.e30
 ------END NATS USER JWT------
 
 -----BEGIN USER NKEY SEED-----
-SUAAAA
+SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y
 ------END USER NKEY SEED------
 """
 
@@ -473,6 +473,11 @@ def test_credentials_of_several_lines_are_known_by_their_parts(tmp_path):
 @pytest.mark.parametrize("url", ["nats://nats-1:4222", "tls://10.0.0.1", "nats://[::1]:4222/"])
 def test_servers_of_a_stream_are_given_by_address_alone(url):
     assert NATS_URL.read(url) == url
+
+
+def test_the_scheme_of_a_nats_url_is_put_in_lower_case():
+    """Clients know no other."""
+    assert NATS_URL.read("TLS://Nats-1:4222") == "tls://Nats-1:4222"
 
 
 @pytest.mark.parametrize(

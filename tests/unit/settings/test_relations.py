@@ -13,6 +13,7 @@ from collector.settings.relations import (
     known_references,
     names,
     reachable_intakes,
+    servers_once,
     unique_addresses,
     unique_keys,
     unique_names,
@@ -210,3 +211,23 @@ def test_a_key_is_used_once_and_not_shown(tmp_path):
         "intakes[3].key_file: the same key as that of intakes[0]; accepted: a key used once",
         "intakes[6].key_file: the same key as that of intakes[0]; accepted: a key used once",
     ]
+
+
+def test_a_server_is_written_once():
+    """Each is tried in turn; its port may be left out."""
+    servers = [
+        "nats://a",
+        "nats://b",
+        "tls://A:4222",
+        "nats://a:4223",
+        5,
+        "nats://[",
+        "b",
+        "nats://b",
+    ]
+    assert list(servers_once(servers)) == [
+        Problem("servers[2]", "is the server of servers[0]"),
+        Problem("servers[7]", "is the server of servers[1]"),
+    ]
+    for odd in ODD:
+        assert list(servers_once(odd)) == []

@@ -1,13 +1,16 @@
 """Secrets kept in files."""
 
+import base64
 import os
 from pathlib import Path
 
+import nkeys
 import pytest
 
 from collector.settings.secret_files import (
     MAX_CREDENTIALS_OCTETS,
     MAX_SECRET_LENGTH,
+    Credentials,
     SecretFileError,
     read_credentials,
     read_secret,
@@ -99,13 +102,15 @@ def test_a_usable_secret_has_no_flaw():
     assert secret_flaw("pässwörd with blanks 🔑") is None
 
 
-CREDENTIALS = """\
+ACCOUNT_SEED = nkeys.encode_seed(bytes(range(32)), nkeys.PREFIX_BYTE_ACCOUNT).decode()
+SEED = nkeys.encode_seed(bytes(range(32)), nkeys.PREFIX_BYTE_USER).decode()
+CREDENTIALS = f"""\
 -----BEGIN NATS USER JWT-----
 e30.e30-_.e30
 ------END NATS USER JWT------
 
 -----BEGIN USER NKEY SEED-----
-SUAAAA
+{SEED}
 ------END USER NKEY SEED------
 """
 
@@ -115,15 +120,19 @@ def test_credentials_are_a_jwt_and_a_seed(tmp_path, line_end):
     """As nsc writes them; neither is looked into."""
     file = tmp_path / "credentials"
     file.write_bytes(CREDENTIALS.replace("\n", line_end).encode())
-    assert read_credentials(file) == ("e30.e30-_.e30", "SUAAAA")
+    assert read_credentials(file) == ("e30.e30-_.e30", SEED)
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
         ("", "holds no JWT with the seed of its key"),
-        (CREDENTIALS.replace("SUAAAA", ""), "holds no JWT with the seed of its key"),
+        (CREDENTIALS.replace(SEED, ""), "holds no JWT with the seed of its key"),
         (CREDENTIALS.partition("-----BEGIN USER")[0], "holds no JWT with the seed of its key"),
+        (CREDENTIALS.replace(SEED, "SUAAAA"), "holds a seed that cannot be read"),
+        (CREDENTIALS.replace(SEED, ACCOUNT_SEED), "holds a seed that cannot be read"),
+        (CREDENTIALS.replace(SEED, SEED[:-2]), "holds a seed that cannot be read"),
+        (CREDENTIALS.replace(SEED[9:11], SEED[10:8:-1]), "holds a seed that cannot be read"),
         (CREDENTIALS + "\xe9", "is not ASCII"),
         ("x" * (MAX_CREDENTIALS_OCTETS + 1), f"is longer than {MAX_CREDENTIALS_OCTETS} octets"),
     ],
@@ -135,3 +144,21 @@ def test_a_file_without_both_holds_no_credentials(tmp_path, content, reason):
     with pytest.raises(SecretFileError) as caught:
         read_credentials(file)
     assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("claims", "span"),
+    [
+        (b"{}", (0.0, None)),
+        (b'{"exp":1700000000}', (0.0, 1_700_000_000.0)),
+        (b'{"nbf":1600000000,"exp":0}', (1_600_000_000.0, None)),
+        (b'{"exp":"s3cret"}', (0.0, None)),
+        (b"[]", (0.0, None)),
+        (b"no JSON", (0.0, None)),
+    ],
+)
+def test_a_jwt_says_until_when_it_is_valid(claims, span):
+    """One that cannot be read says nothing: servers refuse it."""
+    text = base64.urlsafe_b64encode(claims).rstrip(b"=").decode()
+    assert Credentials(f"e30.{text}.e30", SEED).span() == span
+    assert Credentials(text, SEED).span() == (0.0, None)
