@@ -28,6 +28,7 @@ from collector.metrics import (
     complete,
 )
 from collector.parsers import base, repairs
+from collector.stream.wire import FOREIGN_LETTER, MAX_STRANGERS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -233,11 +234,10 @@ class MetricsCollector(Collector):
             (("spooled", ""), ledger.spooled),
             (("delivered", ""), ledger.delivered),
         ]
-        if is_shared:
-            samples += [
-                (("handed_over", ""), ledger.handed_over),
-                (("taken_over", ""), ledger.taken_over),
-            ]
+        for name in ("handed_over", "taken_over"):
+            count: int = getattr(ledger, name)
+            if is_shared or count:  # of a stream that was used before, or it would not add up
+                samples.append(((name, ""), count))
         for account in ("rejected", "dead_lettered", "dropped"):
             reasons: Counter[str] = getattr(ledger, account)
             samples += [((account, reason), count) for reason, count in reasons.items()]
@@ -276,7 +276,8 @@ class MetricsCollector(Collector):
     def _backlogs(self) -> Iterator[Metric]:
         spool, label = self._spool, ("sink",)
         # Those of sinks that are no longer configured take room, too.
-        names = dict.fromkeys((*self._stats.sinks, *spool.gone())) if spool else {}
+        gone = spool.gone()[:MAX_STRANGERS] if spool else ()
+        names = dict.fromkeys((*self._stats.sinks, *gone)) if spool else {}
         backlog = {name: spool.backlog(name) for name in names} if spool else {}
         yield _gauge(
             "spool_events",
@@ -363,18 +364,19 @@ class MetricsCollector(Collector):
 
     def _held(self, stream: Mapping[str, Any]) -> Iterator[Metric]:
         """Yield what a stream holds, as its servers said last."""
-        label = ("sink",)
+        label, sinks = ("sink",), self._stats.sinks
         yield _gauge(
             "stream_events",
-            "Copies in the stream that wait for a sink or are in flight to it, all members' alike.",
+            "Copies in the stream that wait for a sink or are in flight to it, all members' alike; "
+            "those of more than 100 sinks that are not configured have none.",
             label,
-            (((name,), count) for name, count in stream["events"].items()),
+            _bounded(stream["events"], sinks, ""),
         )
         yield _gauge(
             "stream_redelivered",
             "Messages of the stream that were taken more than once and are not dealt with.",
             label,
-            (((name,), count) for name, count in stream["redelivered"].items()),
+            _bounded(stream["redelivered"], sinks, ""),
         )
         yield _gauge(
             "stream_bytes",
@@ -395,10 +397,20 @@ class MetricsCollector(Collector):
             _known(stream["oldest_seconds"]),
         )
         yield _gauge(
+            "stream_max_age_seconds",
+            "The age at which the stream's servers delete a batch; absent where they never do.",
+            (),
+            _known(stream["max_age_seconds"]),
+        )
+        yield _gauge(
             "stream_dead_letters",
             "Dead letters in the stream, by reason; all members' alike.",
             ("reason",),
-            (((reason,), count) for reason, count in stream["dead_letters"]["events"].items()),
+            _bounded(
+                stream["dead_letters"]["events"],
+                (*DEAD_LETTERS, *SHARED_DEAD_LETTERS, FOREIGN_LETTER),
+                FOREIGN_LETTER,
+            ),
         )
 
     @property
@@ -502,6 +514,24 @@ def _gauge(name: str, text: str, labels: tuple[str, ...], samples: Samples) -> G
 def _known(value: float | None) -> Samples:
     """Return a sample without labels; none if the value is not known."""
     return () if value is None else (((), value),)
+
+
+def _bounded(counts: Mapping[str, int], known: Collection[str], rest: str) -> Samples:
+    """Return a sample for each name, of those that are not known for as many as are shown.
+
+    Args:
+        counts: by name.
+        known: the names that count in any case.
+        rest: the name under which those that are not shown are added up.
+    """
+    strangers = sorted(
+        (name for name in counts if name not in known), key=lambda name: (-counts[name], name)
+    )
+    left_out = strangers[MAX_STRANGERS:]
+    shown = Counter(counts)
+    for name in left_out:
+        shown[rest] += shown.pop(name)
+    return (((name,), count) for name, count in shown.items())
 
 
 def _by_reason(

@@ -26,6 +26,7 @@ HELD: Final = {
     "octets": 300,
     "max_bytes": 4000,
     "oldest_seconds": 2.5,
+    "max_age_seconds": 3600.0,
     "events": {"siem": 7},
     "redelivered": {"siem": 1},
     "dead_letters": {"events": {"refused": 3}},

@@ -90,6 +90,8 @@ class FakeServers:
         largest: octets that a message may have.
         max_octets: how much the stream may hold.
         max_letter_octets: how much that of dead letters may.
+        is_forgetful: whether what is sent back while all who have asked want nothing any more waits
+            as long as what is not acknowledged: release 2.9 takes it up, and finds nobody.
 
     Attributes:
         deliveries: how often each message was delivered, by sequence.
@@ -103,8 +105,10 @@ class FakeServers:
         largest: int = 1 << 20,
         max_octets: float = float("inf"),
         max_letter_octets: float = float("inf"),
+        is_forgetful: bool = False,
     ) -> None:
         self.name = name
+        self.is_forgetful = is_forgetful
         self.ack_wait = ack_wait
         self.largest = largest
         self.batches = Store(max_octets)
@@ -190,9 +194,14 @@ class FakeServers:
     def put_off(self, sink: str, sequence: int, delay: float) -> None:
         """Deliver a message again in so many seconds, if it is there."""
         durable = self.durable(sink)
-        if sequence in durable.out:
-            durable.out[sequence] = asyncio.get_running_loop().time() + delay
-            self.pump(sink)
+        if sequence not in durable.out:
+            return
+        is_wanted = any(consumer.wanted for consumer in durable.pulls)
+        if self.is_forgetful and durable.pulls and not is_wanted:
+            durable.pulls.clear()
+            delay = self.ack_wait
+        durable.out[sequence] = asyncio.get_running_loop().time() + delay
+        self.pump(sink)
 
 
 @dataclass(eq=False)
@@ -227,6 +236,7 @@ class FakeConsumer:
     """What brings a sink's messages to one member.
 
     Attributes:
+        problem: why nothing comes, as a test has it.
         wanted: how many are to come.
         asked: how many each request was for.
         deliveries: all that came.
@@ -241,6 +251,7 @@ class FakeConsumer:
         on_delivery: Callable[[FakeDelivery], None],
     ) -> None:
         self.stream = stream
+        self.problem = ""
         self.wanted = 0
         self._octets = 0
         self._wish = 0, 0

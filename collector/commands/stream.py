@@ -15,8 +15,9 @@ import typer
 
 from collector.commands import access
 from collector.roles import STREAM
-from collector.spool.looking import FIRST_NUMBER, FOREIGN, look_through
+from collector.spool.looking import FIRST_NUMBER, look_through
 from collector.stream import AwayError
+from collector.stream.wire import FOREIGN_LETTER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -107,7 +108,7 @@ def count_letters(config: Config, choice: Choice) -> Count | None:
 
 def _is_counted(choice: Choice) -> bool:
     """Say whether the servers count what is meant: they do by reason."""
-    return choice.as_dict().keys() <= {"reason", "until"} and choice.reason != FOREIGN
+    return choice.as_dict().keys() <= {"reason", "until"} and choice.reason != FOREIGN_LETTER
 
 
 def _asked(counts: Mapping[str, int], choice: Choice) -> Counter[str]:

@@ -147,7 +147,9 @@ def _flow(status: Status, through: Throughput) -> Section:
     """Return the ledger: what came in, and where it went, each with a bar for its part."""
     ledger = accounts(status["ledger"])
     shown = [
-        (name, side) for name, side in _FLOW if name not in _SHARED or _role(status) is not None
+        (name, side)
+        for name, side in _FLOW
+        if name not in _SHARED or _role(status) is not None or total(ledger[name])
     ]
     whole = sum(total(ledger[name]) for name, side in _FLOW if side == "in")
     rows = []

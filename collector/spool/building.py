@@ -58,6 +58,7 @@ def build_spool(
         ack_wait=settings.ack_wait,
         letters_max_bytes=config.dead_letters.max_bytes,
         max_age=config.dead_letters.max_age,
+        events_max_age=settings.max_age,
         role=role,
         dead_lettered=dead_lettered,
     )

@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from collector.courses import watch
 from collector.roles import Role
-from collector.spool import Backlog
+from collector.spool import Backlog, ageing
 from collector.spool.incoming import Incoming
 from collector.spool.lanes import GONE
 from collector.spool.outgoing import Outgoing
 from collector.spool.remote_letters import RemoteLetters
 from collector.spool.sqlite import window_of
+from collector.stream import wire
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
@@ -68,6 +69,7 @@ class JetstreamSpool:
             hear of it.
         letters_max_bytes: octets of dead letters that the stream of them may hold.
         max_age: for how many seconds dead letters are kept.
+        events_max_age: seconds after which the servers delete an event; None where they never do.
         role: what this member does.
         dead_lettered: counts the dead letters that are made here, by intake and reason.
 
@@ -89,6 +91,7 @@ class JetstreamSpool:
         ack_wait: float,
         letters_max_bytes: float = float("inf"),
         max_age: float = float("inf"),
+        events_max_age: float | None = None,
         role: Role = Role.ALL,
         dead_lettered: Counter[tuple[str, str]] | None = None,
     ) -> None:
@@ -130,6 +133,7 @@ class JetstreamSpool:
             max_bytes=letters_max_bytes,
             max_age=max_age,
         )
+        self._ageing = ageing.Ageing(name, events_max_age)
         self._keeper: asyncio.Task[None] | None = None
         stream.on_change = self._stream_changed
         stream.on_holdings = self._holdings_came
@@ -238,6 +242,7 @@ class JetstreamSpool:
     def _holdings_came(self) -> None:
         if self._stream.holdings is not None:
             self._outgoing.told(self._stream.holdings)
+            self._ageing.told(self._stream.holdings)
             self._stale = max(0, self._stale - 1)
         self._forget_sinks()
         self._changed.set()
@@ -462,10 +467,23 @@ class JetstreamSpool:
             waits = self._role.receives or any(map(self._local.batches, self._local.sinks()))
             reason = f"{problem}, events wait in files" if waits else problem
             found.append({"spool": "stream", "reason": reason})
+        if self._ageing.is_near:
+            found.append({"spool": "stream", "reason": ageing.REASON})
+        found += self._consumers_degraded()
         named = {item["sink"] for item in found if "sink" in item}
-        reason = "not configured, events wait"
-        found += [{"sink": sink, "reason": reason} for sink in self.gone() if sink not in named]
+        gone, reason = self.gone()[: wire.MAX_STRANGERS], "not configured, events wait"
+        found += [{"sink": sink, "reason": reason} for sink in gone if sink not in named]
         return found
+
+    def _consumers_degraded(self) -> list[dict[str, str]]:
+        """Name the sinks whose consumers cannot be used, where it is not for want of the stream."""
+        if not self._stream.is_up:
+            return []
+        return [
+            {"sink": sink, "reason": incoming.problem}
+            for sink, incoming in self._incoming.items()
+            if sink in self._shares and incoming.problem
+        ]
 
     def _problem(self) -> str:
         if not self._stream.is_up:
@@ -489,6 +507,7 @@ class JetstreamSpool:
             "octets": None if holdings is None else holdings.octets,
             "max_bytes": self._max_octets,
             "oldest_seconds": None if holdings is None else round(age, 3),
+            "max_age_seconds": self._ageing.max_age,
             "events": {} if holdings is None else dict(holdings.events),
             "redelivered": {} if holdings is None else dict(holdings.redelivered),
             "dead_letters": self._letters.status(),

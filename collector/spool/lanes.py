@@ -155,6 +155,9 @@ class Lanes:
     def __getitem__(self, sink: str) -> Lane:
         return self._lanes[sink]
 
+    def __contains__(self, sink: str) -> bool:
+        return sink in self._lanes
+
     def __iter__(self) -> Iterator[Lane]:
         return iter(self._lanes.values())
 

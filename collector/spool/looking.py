@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from collector.stream.wire import foreign_letter, read_letter
+from collector.stream.wire import FOREIGN_LETTER, foreign_letter, is_reason, read_letter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 # Above those of all workers, and such that programs that have only doubles can read their sum.
 FIRST_NUMBER: Final = 10**15
 """A letter of the stream has its sequence there and so much as its number."""
-
-FOREIGN: Final = "foreign_letter"
-"""The reason of what stands among the dead letters of the stream and is none of a collector's."""
 
 # Letters that are asked for before the first has come.
 MAX_AHEAD: Final = 16
@@ -67,7 +64,7 @@ def letter_of(stream: str, stored: Stored) -> Letter:
         letter = read_letter(stream, stored)
         _check(letter)
     except ValueError as error:
-        letter = foreign_letter(stored, FOREIGN, f"no dead letter of a collector: {error}")
+        letter = foreign_letter(stored, FOREIGN_LETTER, f"no dead letter of a collector: {error}")
         letter.kept = stored.moment
     letter.number = FIRST_NUMBER + stored.sequence
     return letter
@@ -142,7 +139,7 @@ def _check(letter: Letter) -> None:
     Raises:
         ValueError: it is not; the text says why.
     """
-    if letter.reason == FOREIGN:
+    if letter.reason == FOREIGN_LETTER or not is_reason(letter.reason):
         raise ValueError("its reason is none")
     if _IDENTIFIER.fullmatch(letter.identifier) is None:
         raise ValueError("identifier: none of an event")

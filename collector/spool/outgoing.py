@@ -45,9 +45,6 @@ WINDOW: Final = 8
 # What is on its way from memory; beyond that, the file takes what comes.
 MAX_OCTETS: Final = 8 * 1024 * 1024
 
-# More than the headers of a batch take.
-HEADERS_OCTETS: Final = 1024
-
 # Between two attempts while the servers are there and do not answer: they choose a leader.
 RETRY_SECONDS: Final = 0.1
 MAX_RETRY_SECONDS: Final = 2.0
@@ -96,14 +93,13 @@ class Publisher:
         self._stream = stream
         self._name = name
 
-    @property
-    def largest(self) -> int:
-        """Octets of the largest batch of which the servers take a message."""
-        return self._stream.largest - HEADERS_OCTETS
+    def largest(self, form: str) -> int:
+        """Return the octets of the largest batch of a form of which the servers take a message."""
+        return self._stream.largest - wire.HEADERS_OCTETS - wire.form_octets(form)
 
     def fits(self, batch: Batch) -> bool:
         """Say whether the servers take a message as long as this batch makes one, and we do."""
-        return batch.size <= self.largest and batch.octets <= wire.MAX_OCTETS
+        return batch.size <= self.largest(batch.form) and batch.octets <= wire.MAX_OCTETS
 
     async def publish(self, batch: Batch) -> None:
         """Store a batch that has its number; raises as `Stream.publish`."""
@@ -282,7 +278,8 @@ class Channel:
         """
         if not self._may_join(first):
             return [first]
-        limits = Limits(self.share.max_events, self.share.largest_batch, self._publisher.largest)
+        largest = self._publisher.largest(first.form)  # all that go together have one form
+        limits = Limits(self.share.max_events, self.share.largest_batch, largest)
         return gather(
             first, lambda fits: take_if(lambda it: self._may_join(it) and fits(it)), limits
         )
@@ -407,12 +404,12 @@ class Channel:
             if not self._publisher.fits(batch):
                 await self._carry_parts(batch)
                 return
-            self._octets += batch.size
             try:
-                await self._publisher.publish(batch)
+                await self._publish(batch)
             except RefusedError as error:
-                self._bury(batch, REFUSED, str(error))
-                return
+                if self._publisher.fits(batch):  # else these servers take less than those before
+                    self._bury(batch, REFUSED, str(error))
+                    return
             except FullError:
                 self._outgoing.regulate()
             except AwayError:
@@ -421,9 +418,15 @@ class Channel:
             else:
                 self._hand_over(batch)
                 return
-            finally:
-                self._octets -= batch.size
-                self.regulate(is_open=self._outgoing.has_room(self, self._octets))
+
+    async def _publish(self, batch: Batch) -> None:
+        """Publish a batch of the file; it counts as under way meanwhile."""
+        self._octets += batch.size
+        try:
+            await self._publisher.publish(batch)
+        finally:
+            self._octets -= batch.size
+            self.regulate(is_open=self._outgoing.has_room(self, self._octets))
 
     async def _until_open(self) -> None:
         while not self._outgoing.has_room(self, self._octets):
@@ -472,6 +475,11 @@ class Channel:
 
     def _bury(self, batch: Batch, reason: str, problem: str) -> None:
         """Make dead letters of what the stream will never take."""
+        try:
+            letters = letters_of(batch, reason, problem)
+        except DAMAGE:
+            self._hold_back(batch)
+            return
         self._reports.error(
             reason,
             "events given up, the stream does not take them",
@@ -479,14 +487,9 @@ class Channel:
             events=batch.events,
             problem=problem,
         )
-        try:
-            letters = letters_of(batch, reason, problem)
-        except DAMAGE:
-            self._hold_back(batch)
-        else:
-            self._outgoing.dead_lettered.update((letter.intake, reason) for letter in letters)
-            self._local.bury(batch, letters)
-            self._note_departure()
+        self._outgoing.dead_lettered.update((letter.intake, reason) for letter in letters)
+        self._local.bury(batch, letters)
+        self._note_departure()
 
     def _hold_back(self, batch: Batch) -> None:
         """Leave a batch that cannot be read in the file; others go before it."""

@@ -26,7 +26,6 @@ from collector.spool import EVICTED, EXPIRED, POOLS, PURGED, pool_of
 from collector.spool.letters import MAX_OCTETS, Choice
 from collector.spool.looking import (
     FIRST_NUMBER,
-    FOREIGN,
     identifier_of,
     is_remote,
     letter_of,
@@ -34,7 +33,7 @@ from collector.spool.looking import (
     sequence_of,
 )
 from collector.stream import AwayError, FullError, RefusedError
-from collector.stream.wire import letter_message
+from collector.stream.wire import FOREIGN_LETTER, letter_message
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -176,9 +175,10 @@ class RemoteLetters:
     # From the file into the stream.
 
     async def _keep_moving(self) -> None:
-        due = 0.0
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while not self._is_closing:
-            if (now := self._clock()) >= due:
+            if (now := loop.time()) >= due:
                 self._after, due = 0, now + EXPIRY_SECONDS
             try:
                 if self._stream.is_up and self._has_some() and await self._move():
@@ -312,7 +312,7 @@ class RemoteLetters:
 
     def _drop(self, letter: Letter, account: str) -> None:
         """Account for a copy of the stream that is given up; what is foreign was none before."""
-        if letter.reason == FOREIGN:
+        if letter.reason == FOREIGN_LETTER:
             self._ledger.received += 1
         else:
             self._ledger.taken_over += 1
@@ -438,6 +438,9 @@ class RemoteLetters:
         replayed = [letter for letter in letters if is_remote(letter)]
         for letter in replayed:
             self._ledger.dead_lettered[letter.reason] += 1
+            if not self._ledger.dead_lettered[letter.reason]:
+                # Or the word would stay, which others may have made up.
+                del self._ledger.dead_lettered[letter.reason]
             self._ledger.received += 1
         leaving = [sequence_of(letter) for letter in replayed]
         if leaving:

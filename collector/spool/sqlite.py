@@ -734,6 +734,8 @@ class SqliteSpool:
 
     def backlog(self, sink: str) -> Backlog:
         """Say what waits for `sink`, batches in flight included."""
+        if sink not in self._lanes:
+            return Backlog(0, 0, 0.0)
         lane = self._lanes[sink]
         oldest = min((batch.received for batch in lane.held.values()), default=None)
         if oldest is None and self._tails[sink].batches:
@@ -750,7 +752,7 @@ class SqliteSpool:
 
     def batches(self, sink: str) -> int:
         """Return how many batches wait for a sink, those included that are taken."""
-        return self._lanes.lane(sink).batches
+        return self._lanes[sink].batches if sink in self._lanes else 0
 
     def wind_down(self) -> None:
         """Do nothing: there are no others."""

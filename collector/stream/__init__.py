@@ -91,6 +91,14 @@ class Consumer(Protocol):
     All members that deliver to the sink share it: each message goes to one of them.
     """
 
+    @property
+    def problem(self) -> str:
+        """Why nothing comes, or why what comes stays in the stream; for people, without secrets.
+
+        Empty while all is well, and for what passes by itself, as an election or the loss of a
+        connection does.
+        """
+
     def ask(self, count: int, octets: int) -> None:
         """Have some messages come, now or when there are some.
 
@@ -112,7 +120,8 @@ class Holdings(NamedTuple):
         messages: how many.
         octets: what they take on each server.
         oldest: when the first was stored, in seconds since 1970; None if there is none.
-        events: copies that wait for each sink, by its name.
+        events: copies that wait for each sink, by its name; of the stream of dead letters, how many
+            there are of each reason.
         leader: name of the server that leads the stream; empty while there is none.
         redelivered: messages of each sink that were delivered more than once and are not
             acknowledged yet.

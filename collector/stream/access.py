@@ -5,12 +5,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, Final
 
-import nkeys  # type: ignore[import-untyped]
 from nats.aio.client import RawCredentials
 
 from collector import certificates
 from collector.config import SpoolTls
-from collector.settings.files import FileError
 from collector.settings.secret_files import read_credentials, read_secret
 
 if TYPE_CHECKING:
@@ -80,12 +78,8 @@ def tls_context(settings: SpoolSettings, url: str) -> ssl.SSLContext | None:
 def _user_credentials(path: Path) -> RawCredentials:
     """Return the JWT and the seed of a file, found to be there.
 
-    nats-py reads a file without a JWT for ever, and what it raises of a broken seed is of many
-    kinds.
+    nats-py reads a file without a JWT for ever, what it raises of a broken seed is of many kinds,
+    and it does not look at the checksum.
     """
     jwt, seed = read_credentials(path)
-    try:
-        nkeys.from_seed(bytearray(seed.encode())).wipe()
-    except (nkeys.NkeysError, ValueError):
-        raise FileError(path, "holds a seed that cannot be read") from None
     return RawCredentials(_CREDENTIALS.format(jwt=jwt, seed=seed))

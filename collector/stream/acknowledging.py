@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from collector.stream import AwayError
+from collector.stream.asking import ForbiddenError
 from collector.stream.ending import end, watch
 
 if TYPE_CHECKING:
@@ -48,9 +49,15 @@ class Acknowledger:
         self._on_failure = on_failure
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def ack(self, reply: str) -> None:
-        """Acknowledge a delivery, by the subject that came with it."""
-        self._begin(self._acknowledge(reply))
+    def ack(self, reply: str, on_answer: Callable[[ForbiddenError | None], None]) -> None:
+        """Acknowledge a delivery, by the subject that came with it.
+
+        Args:
+            reply: the subject.
+            on_answer: is called each time that the servers do not permit that, with the error; and
+                with None when they have heard it.
+        """
+        self._begin(self._acknowledge(reply, on_answer))
 
     def tell(self, reply: str, word: bytes) -> None:
         """Say something else of a delivery, which the servers hear or not."""
@@ -68,16 +75,21 @@ class Acknowledger:
         task.add_done_callback(self._tasks.discard)
         watch(task, self._on_failure)
 
-    async def _acknowledge(self, reply: str) -> None:
+    async def _acknowledge(
+        self, reply: str, on_answer: Callable[[ForbiddenError | None], None]
+    ) -> None:
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + GIVE_UP_SECONDS, FIRST_PAUSE_SECONDS
         while loop.time() < until:
             try:
                 await self._asker.ask(reply, ACK, seconds=CONFIRM_SECONDS)
-            except AwayError:
+            except AwayError as error:
+                if isinstance(error, ForbiddenError):
+                    on_answer(error)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
             else:
+                on_answer(None)
                 return
 
 
@@ -88,18 +100,26 @@ class AckedDelivery:
         stored: the message.
         reply: the subject that came with it.
         acknowledger: says what is said of it.
+        on_answer: is told what becomes of its acknowledgement, as `Acknowledger.ack` has it.
     """
 
-    __slots__ = ("_acknowledger", "_reply", "stored")
+    __slots__ = ("_acknowledger", "_on_answer", "_reply", "stored")
 
-    def __init__(self, stored: Stored, reply: str, acknowledger: Acknowledger) -> None:
+    def __init__(
+        self,
+        stored: Stored,
+        reply: str,
+        acknowledger: Acknowledger,
+        on_answer: Callable[[ForbiddenError | None], None],
+    ) -> None:
         self.stored = stored
         self._reply = reply
         self._acknowledger = acknowledger
+        self._on_answer = on_answer
 
     def ack(self) -> None:
         """Have it deleted."""
-        self._acknowledger.ack(self._reply)
+        self._acknowledger.ack(self._reply, self._on_answer)
 
     def nak(self, delay: float) -> None:
         """Have it delivered again in so many seconds."""

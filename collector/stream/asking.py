@@ -37,7 +37,15 @@ class NobodyError(AwayError):
 
 
 class ForbiddenError(AwayError):
-    """The servers do not let us publish under a subject."""
+    """The servers do not let us publish under a subject.
+
+    Attributes:
+        subject: which.
+    """
+
+    def __init__(self, text: str, subject: str) -> None:
+        super().__init__(text)
+        self.subject = subject
 
 
 class ApiError(StreamError):
@@ -94,14 +102,10 @@ class Asker:
                 future.set_exception(AwayError(problem))
 
     def forbid(self, error: str) -> None:
-        """Learn of an error that the servers told; it says which subject, if it is about one.
-
-        nats-server does not answer what it does not permit, it sends an error of its own
-        (`Permissions Violation for Publish to "<subject>"`), which nats-py has in lower case.
-        """
+        """Learn of an error that the servers told; what was asked under its subject fails."""
         for subject, future in self._waiting.values():
-            if f'"{subject.lower()}"' in error.lower() and not future.done():
-                future.set_exception(ForbiddenError(error))
+            if forbids(error, subject) and not future.done():
+                future.set_exception(ForbiddenError(error, subject))
 
     async def _answered(self, message: Msg) -> None:
         _, future = self._waiting.get(message.subject.rpartition(".")[2], ("", None))
@@ -184,6 +188,15 @@ class Asker:
         except NobodyError as error:
             raise NobodyError("the servers have no JetStream, or nobody leads them") from error
         return read_answer(answer.data)
+
+
+def forbids(error: str, subject: str) -> bool:
+    """Say whether an error that the servers told is that we may not publish under a subject.
+
+    nats-server does not answer what it does not permit, it sends an error of its own
+    (`Permissions Violation for Publish to "<subject>"`), which nats-py has in lower case.
+    """
+    return f'"{subject.lower()}"' in error.lower()
 
 
 def read_answer(body: bytes) -> dict[str, Any]:

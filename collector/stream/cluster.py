@@ -12,6 +12,7 @@ import structlog
 from collector.logs import Reports
 from collector.stream import AwayError, Holdings, MismatchError, topology, wire
 from collector.stream.acknowledging import Acknowledger
+from collector.stream.aligning import MOST_ADDED
 from collector.stream.asking import ApiError, Asker, ForbiddenError
 from collector.stream.ending import end, watch
 from collector.stream.leftovers import Leftovers, idle
@@ -34,6 +35,10 @@ SPARE_OCTETS: Final = 1024
 
 LEAST_OCTETS: Final = 64 * 1024
 """Octets that the servers must take in a message, or hardly a batch would go."""
+
+USELESS_SECONDS: Final = 10.0
+"""After how long another server is tried where the stream cannot be looked at by way of the one to
+which we are connected: that one may have lost the others. An election takes less."""
 
 SURVEY_SECONDS: Final = 1.0
 """How often the streams are looked at."""
@@ -105,6 +110,7 @@ class Cluster:
         self._leftovers = Leftovers()
         self._loop = asyncio.get_running_loop()
         self._due = self._loop.time()  # when the streams are to be looked at again
+        self._useful_at = self._due  # when a look at them last said something
         self._rescheduled = asyncio.Event()
         self._first_word: asyncio.Future[MismatchError | None] = self._loop.create_future()
         self._tasks: list[asyncio.Task[None]] = []
@@ -181,10 +187,11 @@ class Cluster:
         await self._asker.bind(client)
         self._client = client
         self.largest = min(client.max_payload - SPARE_OCTETS, LARGEST_OCTETS)
-        self._asker.largest = self.largest
+        self._asker.largest = self.largest + MOST_ADDED
         for puller in self._pullers.values():
             puller.bind(client)
         self.is_connected = True
+        self._useful_at = self._loop.time()
         self._look_in(0)
 
     def _disconnected(self, problem: str) -> None:
@@ -199,6 +206,8 @@ class Cluster:
         """Learn what a server says of us, as that we may not do something."""
         self._reports.warning("told", "a server objects", error=error)
         self._asker.forbid(error)
+        for puller in self._pullers.values():
+            puller.forbid(error)
 
     def _fail(self) -> None:
         """Tell whoever cares that a part of this has failed."""
@@ -221,6 +230,8 @@ class Cluster:
         self.problem = ""
         if not self.is_up:
             self.is_up = True
+            for puller in self._pullers.values():
+                puller.be_patient()
             leader = self.holdings.leader if self.holdings else ""
             log.info("the stream is there", stream=self._settings.stream, leader=leader)
             self.on_change()
@@ -242,15 +253,23 @@ class Cluster:
             except (AwayError, ApiError) as error:
                 self._look_in(AGAIN_SECONDS)
                 self._down(str(error))
+                self._leave_if_useless(client)
             except Exception:
                 log.exception("a look at the stream failed, please report it")
                 self._look_in(HOPELESS_SECONDS)
                 self._down("a look at the stream failed; the log has the details")
             else:
                 self._look_in(SURVEY_SECONDS + subjects / SUBJECTS_PER_SECOND)
+                self._useful_at = self._loop.time()
                 self._up()
                 self.on_holdings()
                 self._tell_first(None)
+
+    def _leave_if_useless(self, client: GuardedClient) -> None:
+        """Have the next server be tried, if there is one, where nothing is heard by way of this."""
+        is_useless = self._loop.time() - self._useful_at > USELESS_SECONDS
+        if is_useless and len(self._settings.servers) > 1:
+            client.leave(f"{client.server_name} does not see to the stream")
 
     async def _until_due(self) -> GuardedClient:
         """Wait until the streams are to be looked at, and there is a connection."""
@@ -325,12 +344,12 @@ class Cluster:
             wire.sink_of(name): int(one.get("num_redelivered") or 0)
             for name, one in consumers.items()
         }
-        self._find_leftovers({wire.sink_of(name) for name in idle(consumers)})
+        self._find_leftovers({wire.sink_of(name): n for name, n in idle(consumers).items()})
         for sink, puller in self._pullers.items():
             if one := consumers.get(wire.token(sink)):
                 puller.check(one.get("config") or {})
 
-    def _find_leftovers(self, idle_sinks: set[str]) -> None:
+    def _find_leftovers(self, idle_sinks: Mapping[str, int]) -> None:
         leader = self.holdings.leader if self.holdings else ""
         for sink in self._leftovers.learn(leader, self._listed, idle_sinks):
             self._reports.warning(

@@ -13,11 +13,14 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping
 
 LOOKS: Final = 3
-"""How often in a row nothing of a sink must be left to deliver: what the stream and its consumers
-hold is not asked for at one time."""
+"""How often in a row nothing of a sink must be left to deliver, and nothing delivered in between.
+
+What the stream and its consumers hold is not asked for at one time: of a sink that keeps up, each
+list of the stream can have something that the next look at the consumer finds dealt with.
+"""
 
 
 class Leftovers:
@@ -25,15 +28,19 @@ class Leftovers:
 
     def __init__(self) -> None:
         self._leader = ""
+        self._listed: Mapping[str, int] | None = None  # of the last look
+        self._delivered: Mapping[str, int] = {}  # the same
         self._counts: dict[str, deque[int]] = {}  # what the last looks found listed, by sink
 
-    def learn(self, leader: str, listed: Mapping[str, int], idle: Collection[str]) -> list[str]:
+    def learn(self, leader: str, listed: Mapping[str, int], idle: Mapping[str, int]) -> list[str]:
         """Take in another look at consumers.
 
         Args:
             leader: who leads the stream.
-            listed: events that the stream lists, by sink.
-            idle: the sinks that nothing is left to deliver for.
+            listed: events that the stream lists, by sink; the same object until it was asked
+                again, as it is then no other look.
+            idle: the sinks that nothing is left to deliver for, with how many deliveries there
+                were.
 
         Returns:
             The sinks that have events left over.
@@ -41,10 +48,13 @@ class Leftovers:
         if leader != self._leader:
             self._leader = leader
             self._counts.clear()
-        for sink in self._counts.keys() - set(idle):
+        before, self._delivered = self._delivered, idle
+        for sink in [sink for sink in self._counts if idle.get(sink) != before.get(sink)]:
             del self._counts[sink]
-        for sink in idle:
-            self._counts.setdefault(sink, deque(maxlen=LOOKS)).append(listed.get(sink, 0))
+        if listed is not self._listed:
+            self._listed = listed
+            for sink in idle:
+                self._counts.setdefault(sink, deque(maxlen=LOOKS)).append(listed.get(sink, 0))
         return sorted(sink for sink in idle if self._of(sink) > 0)
 
     def waiting(self, leader: str, listed: Mapping[str, int]) -> dict[str, int]:
@@ -64,14 +74,17 @@ class Leftovers:
         return min(counts) if len(counts) == LOOKS else 0
 
 
-def idle(consumers: Mapping[str, Mapping[str, Any]]) -> set[str]:
-    """Return the names of the consumers that have nothing left to deliver, nor out.
+def idle(consumers: Mapping[str, Mapping[str, Any]]) -> dict[str, int]:
+    """Return which consumers have nothing left to deliver, nor out, with their deliveries so far.
+
+    The number of deliveries is the consumer's own; the sequence of the last one moves on with what
+    is for others, too.
 
     Args:
         consumers: as the servers tell of them, by name.
     """
     return {
-        name
+        name: int((one.get("delivered") or {}).get("consumer_seq") or 0)
         for name, one in consumers.items()
         if one.get("num_pending") == 0 and one.get("num_ack_pending") == 0
     }

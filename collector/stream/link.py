@@ -59,7 +59,17 @@ parser.HMSG_RE = re.compile(
     rb"\AHMSG[ \t]+" + _WORD + rb"([0-9]+)[ \t]+(" + _WORD + rb")?([0-9]+)[ \t]+([0-9]+)\r\n"
 )
 
+# What OpenSSL calls the alerts of a server that does not take our certificate, or misses one.
+_CERTIFICATE_ALERT: Final = re.compile(r"ALERT_.*CERTIFICATE|ALERT_UNKNOWN_CA")
+
 log = structlog.get_logger(__name__)
+
+
+class CertificateWantedError(nats.errors.Error):
+    """The server refuses our certificate, or wants one."""
+
+    def __str__(self) -> str:
+        return "it refuses our certificate, or wants one (spool.tls.cert_file)"
 
 
 class GuardedClient(Client):
@@ -71,18 +81,39 @@ class GuardedClient(Client):
 
     Attributes:
         lost: set once the connection is of no use.
-        refusal: what was heard last of why.
+        cause: what was heard last of why; None while nothing was.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.lost = asyncio.Event()
-        self.refusal = ""
+        self.cause: BaseException | None = None
+
+    @property
+    def refusal(self) -> str:
+        """What was heard last of why it is of no use, for people; empty while nothing was."""
+        return "" if self.cause is None else describe(self.cause)
+
+    def hear(self, error: BaseException) -> None:
+        """Learn why it is of no use.
+
+        A server that checks certificates lets a handshake of TLS 1.3 succeed before it looks at
+        ours, so that what comes of it may be no more than that the connection is gone.
+        """
+        is_new = self._reading_task is None  # not let in yet
+        if is_new and self._server_info.get("tls_verify") and _may_be_about_us(error):
+            error = CertificateWantedError()
+        self.cause = error
 
     @property
     def server_name(self) -> str:
         """The name of the server it is connected to."""
         return str(self._server_info.get("server_name", ""))
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether the server it is connected to is one of a cluster."""
+        return bool(self._server_info.get("cluster"))
 
     async def _process_info(self, info: dict[str, Any], initial_connection: bool = False) -> None:
         """Read what the server says of itself; before anything is sent."""
@@ -105,6 +136,15 @@ class GuardedClient(Client):
         message: Msg = super()._build_message(sid, readable, reply, data, headers)
         return message
 
+    async def settle(self) -> None:
+        """Wait until the server has dealt with what was published, its objections included.
+
+        Raises:
+            nats.errors.Error: the connection is lost, or there is no answer.
+        """
+        await self._flush_pending(force_flush=True)  # or nats-py's ping would go before it
+        await self.flush()
+
     def watch(self) -> None:
         """See from now on, while it is connected, that messages are read; or have it be lost."""
         if self._reading_task is None:
@@ -113,20 +153,36 @@ class GuardedClient(Client):
             self._reading_task.add_done_callback(self._unread)
 
     def _unread(self, _: object = None) -> None:
-        if not self.lost.is_set():  # nobody closes it
-            self.refusal = "what the server sends cannot be read"
+        self.leave("what the server sends cannot be read")
+
+    def leave(self, why: str) -> None:
+        """Have it be of no use from now on, unless it is closed already."""
+        if not self.lost.is_set():
+            self.cause = nats.errors.Error(why)
             self.lost.set()
             self.abandon()
 
     async def _close(self, status: int, do_cbs: bool = True) -> None:
         """Begin to close, whoever asks for it; it can take as long as the other side likes."""
         if self._err is not None:
-            self.refusal = describe(self._err)
+            self.hear(self._err)
         self.lost.set()
-        writer = self._writer()
-        if writer is not None and writer.transport.is_closing():
-            # uvloop raises where it is written to, and not all of the rest would be closed.
-            self._pending, self._pending_data_size = [], 0
+        try:
+            await super()._close(status, do_cbs)
+        except (OSError, RuntimeError):  # uvloop raises either where it is written to
+            await self._close_unsent(status, do_cbs)
+        except asyncio.CancelledError:
+            await self._close_unsent(status, do_cbs)
+            raise
+
+    async def _close_unsent(self, status: int, do_cbs: bool) -> None:
+        """Close what nats-py leaves open where it cannot send what is pending: subscriptions.
+
+        It does that once, on the way from any other state to closed.
+        """
+        self.abandon()
+        self._pending, self._pending_data_size = [], 0
+        self._status = Client.DISCONNECTED
         await super()._close(status, do_cbs)
 
     def abandon(self) -> None:
@@ -180,7 +236,7 @@ class Link:
                 await self._on_up(client)
                 await client.lost.wait()
             except nats.errors.Error as error:
-                client.refusal = describe(error)
+                client.hear(error)
             finally:
                 await _end(client)
             self._on_down(f"the connection was lost: {client.refusal or 'closed'}")
@@ -219,7 +275,7 @@ class Link:
 
     async def _try(self, client: GuardedClient, server: str) -> None:
         async def on_error(error: Exception) -> None:
-            client.refusal = describe(error)
+            client.hear(error)
             if not isinstance(error, nats.errors.Error | OSError | TimeoutError):
                 log.error("a message could not be dealt with, please report it", exc_info=error)
             elif type(error) is nats.errors.Error and client.is_connected:  # a server's own words
@@ -246,7 +302,7 @@ async def connect(
 ) -> None:
     """Have a server let a client in, which no other connection was tried with.
 
-    Whatever servers make nats-py raise is raised, and `client.refusal` may say why. All of it can
+    Whatever servers make nats-py raise is raised, and `client.cause` may say why. All of it can
     take longer than `seconds`, and the socket is not closed then.
 
     Args:
@@ -277,8 +333,15 @@ async def connect(
     )
     if not client.is_connected or not isinstance(client.max_payload, int):
         raise nats.errors.Error("it does not speak as a server of NATS does")
-    client.refusal = ""
+    client.cause = None
     client.watch()
+
+
+def _may_be_about_us(error: BaseException) -> bool:
+    """Say whether it may be what comes of a certificate of ours that a server does not take."""
+    if isinstance(error, ssl.SSLError):
+        return bool(_CERTIFICATE_ALERT.search(error.reason or ""))
+    return isinstance(error, ConnectionError)
 
 
 def describe(error: BaseException) -> str:

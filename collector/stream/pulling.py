@@ -17,9 +17,10 @@ import orjson
 import structlog
 
 from collector.logs import Reports
-from collector.stream import AwayError, Stored, topology
+from collector.stream import AwayError, MismatchError, Stored, StreamError, topology
 from collector.stream.acknowledging import AckedDelivery
-from collector.stream.asking import ApiError
+from collector.stream.asking import ApiError, forbids
+from collector.stream.condition import Condition
 from collector.stream.ending import end, watch
 from collector.stream.wire import read_reply, size
 from collector.stream.yielding import Concession
@@ -59,7 +60,11 @@ _TOO_MUCH: Final = "409 Message Size Exceeds MaxBytes"
 # Release 2.10 says so behind the last message, when more may be asked for already.
 _COMPLETED: Final = "409 Batch Completed"
 
-_SILENCE: Final = "silence"
+# As those of HTTP: nobody leads the servers, who would take their time for another answer too.
+_UNAVAILABLE: Final = 503
+
+_SILENCE: Final = "no sign of life"
+_FORBIDDEN: Final = "forbidden"
 
 # There is no such consumer, or nobody who leads it: the latter release 2.9 does not say, and of the
 # former only who asks as it is deleted hears.
@@ -90,6 +95,11 @@ class _Request:
     def is_open(self) -> bool:
         """Whether something is to come."""
         return self.left > 0 and not self.end
+
+    @property
+    def is_well(self) -> bool:
+        """Whether more comes, or may be asked for again at once."""
+        return not self.end or self.end.startswith((_EXPIRED, _TOO_MUCH))
 
     def read_status(self, headers: Mapping[str, str]) -> None:
         """Learn from the headers of what is no message."""
@@ -125,6 +135,7 @@ class Puller:
         self._acknowledger = acknowledger
         self._stream = stream
         self._name = wanted["name"]
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{self._name}"
         self._concession = Concession(wanted)
         self._is_known = not self._concession.is_needed  # how others have made the consumer
         self._on_delivery = on_delivery
@@ -136,11 +147,17 @@ class Puller:
         self._wish: tuple[int, int] | None = None  # what was asked for since the last one came
         self._loop = asyncio.get_running_loop()
         self._is_there = False  # the consumer, as wanted
+        self._condition = Condition(stream, self._name, self._loop.time)
         self._changed = asyncio.Event()
         self._closing: set[asyncio.Task[None]] = set()
         self._reports = Reports(log)
         self._task = self._loop.create_task(self._run(), name=f"stream: {self._name}")
         watch(self._task, on_failure)
+
+    @property
+    def problem(self) -> str:
+        """Why nothing comes, or why what comes stays in the stream."""
+        return self._condition.problem
 
     def ask(self, count: int, octets: int) -> None:
         """Have some messages come, unless some are asked for."""
@@ -159,7 +176,18 @@ class Puller:
         """Use a connection from now on; what is due is asked for there."""
         self._client, self._request = client, None
         self._is_there = False
+        self._condition.be_patient()
         self._changed.set()
+
+    def be_patient(self) -> None:
+        """Take it for no problem for a while that nothing comes: the stream was away."""
+        self._condition.be_patient()
+
+    def forbid(self, error: str) -> None:
+        """Learn of an error that the servers told; a request that they do not permit has ended."""
+        if self._request is not None and forbids(error, self._next):
+            self._request.end = _FORBIDDEN
+            self._changed.set()
 
     def unbind(self) -> None:
         """Use the connection no longer."""
@@ -198,38 +226,71 @@ class Puller:
         pause = FIRST_PAUSE_SECONDS
         while True:
             client = await self._until_due()
-            try:
-                if not self._is_there:
-                    await self._make()
-                if await self._hear(await self._asked(client)):
-                    pause = FIRST_PAUSE_SECONDS
-                    continue
-            except ApiError as error:
-                self._reports.error(
-                    "refused",
-                    "the servers refuse a consumer",
-                    consumer=self._name,
-                    error=str(error),
-                )
-            except (AwayError, nats.errors.Error) as error:
-                log.debug("no messages come", consumer=self._name, error=str(error))
+            if await self._bring(client):
+                pause = FIRST_PAUSE_SECONDS
+                continue
             await asyncio.sleep(pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
+    async def _bring(self, client: Client) -> bool:
+        """Ask for what is due, and wait until it has come, or none of it comes any more.
+
+        Returns:
+            Whether all is well.
+        """
+        try:
+            if not self._is_there:
+                await self._make()
+            request = await self._asked(client)
+            await self._hear(request)
+        except (StreamError, nats.errors.Error) as error:
+            self._condition.failed(error)
+        else:
+            if request.end == _FORBIDDEN:
+                self._condition.forbidden(self._next)
+            elif not request.is_well:
+                self._condition.missed(request.end.strip())
+            return request.is_well
+        return False
+
     async def _make(self) -> None:
-        """Make the consumer, or change it; what it is now is asked once, and told from then on."""
+        """Make the consumer, or change it; what it is now is asked once, and told from then on.
+
+        Raises:
+            MismatchError: it is there, and what differs cannot be changed.
+            AwayError or ApiError: as `topology.create_consumer` does.
+        """
         if not self._is_known:
             found = await topology.consumers(self._asker, self._stream)
             config = found.get(self._name, {}).get("config") or {}
             self._concession.learn(config, self._loop.time())
             self._is_known = True
-        await topology.create_consumer(self._asker, self._stream, self._concession.settings)
+        try:
+            await topology.create_consumer(self._asker, self._stream, self._concession.settings)
+        except ApiError as error:
+            said = [] if error.code == _UNAVAILABLE else await self._fixed_differences()
+            if said:
+                raise MismatchError(f"consumer {self._name}: {'; '.join(said)}") from error
+            raise
         self._is_there = True
+
+    async def _fixed_differences(self) -> list[str]:
+        """Say what cannot be changed in the consumer; nothing where that is not known either.
+
+        The servers name one setting, and not the one that matters: of a push consumer
+        `max_waiting`, which it does not have.
+        """
+        with suppress(AwayError, ApiError):
+            found = await topology.consumers(self._asker, self._stream)
+            config = found.get(self._name, {}).get("config") or {}
+            return topology.fixed_differences(self._concession.settings, config)
+        return []
 
     async def _until_due(self) -> Client:
         while self._client is None or self._due <= 0:
             self._changed.clear()
             await self._changed.wait()
+            self._condition.be_patient()
         return self._client
 
     async def _asked(self, client: Client) -> _Request:
@@ -253,18 +314,14 @@ class Puller:
         if request.left > 1:
             wanted["max_bytes"] = self._room
         await client.publish(
-            f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._name}",
+            self._next,
             orjson.dumps(wanted),
             request.subscription.subject,
         )
         return request
 
-    async def _hear(self, request: _Request) -> bool:
-        """Wait until all that was asked for has come, or none of it comes any more.
-
-        Returns:
-            Whether all is well: not where the servers refuse, or are silent.
-        """
+    async def _hear(self, request: _Request) -> None:
+        """Wait until all that was asked for has come, or none of it comes any more."""
         try:
             while request is self._request and request.is_open and self._due > 0:
                 self._changed.clear()
@@ -278,7 +335,6 @@ class Puller:
             self._is_there = False
         if request.end == _TOO_MUCH:
             self._ask_for_less(request)
-        return not request.end or request.end.startswith((_EXPIRED, _TOO_MUCH))
 
     def _ask_for_less(self, request: _Request) -> None:
         """Go on where the next message is longer than what may come: by what was asked since."""
@@ -296,9 +352,13 @@ class Puller:
             sequence, moment = read_reply(message.reply)
         except ValueError:
             request.read_status(message.headers or {})
+            self._note_life(request)
             return
+        self._note_life(request)
         stored = Stored(sequence, message.subject, message.headers or {}, message.data, moment)
-        delivery = AckedDelivery(stored, message.reply, self._acknowledger)
+        delivery = AckedDelivery(
+            stored, message.reply, self._acknowledger, self._condition.acknowledged
+        )
         if self._due <= 0:
             delivery.nak(0)
             return
@@ -309,6 +369,11 @@ class Puller:
         if self._room <= 0 < self._due:
             self.withdraw()
         self._on_delivery(delivery)
+
+    def _note_life(self, request: _Request) -> None:
+        """Learn that the servers have a request, from what came of it."""
+        if request is self._request and request.is_well:
+            self._condition.lives()
 
     def _end_request(self) -> None:
         """Have no more come of what was asked for; what is under way still does."""

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from collector.stream import AwayError, Holdings, MismatchError
+from collector.stream.aligning import bound
 from collector.stream.asking import ANSWER_SECONDS, ApiError
 from collector.stream.wire import LETTERS_SUFFIX, subject_of_sink, token
 
@@ -53,7 +54,40 @@ LETTER_SETTINGS: Final = {
     "num_replicas": "spool.replicas",
 }
 
-_IN_NANOSECONDS: Final = frozenset({"max_age", "duplicate_window", "ack_wait"})
+# What a stream is to be without, and how the lack of it is called. No stream is made with a word of
+# these: releases that do not know one may refuse it, and what is left out is off in all of them.
+#
+# What else a stream may have, up to release 2.12, neither loses nor withholds an event, and is its
+# operators' to choose: allow_atomic, allow_msg_schedules and allow_msg_ttl, which a publisher asks
+# for with each message, and we do not; compression, deny_purge, description, first_seq, metadata,
+# mirror_direct, placement, template_owner.
+_WITHOUT: Final[Mapping[str, str]] = {
+    # Events go elsewhere, or come from there.
+    "subject_transform": "nothing",  # stored under a subject that no consumer has: never delivered
+    "republish": "nothing",  # copied to whoever listens, whatever the intakes and sinks say
+    "mirror": "nothing",  # takes nothing but what the other stream has
+    "sources": "nothing",  # others' messages, which nobody here accounts for
+    # Events are held back, or deleted.
+    "consumer_limits": "nothing",  # refuse our consumers, or delete them with what they know
+    "discard_new_per_subject": "false",
+    "allow_rollup_hdrs": "false",  # lets those who may only publish delete what is there
+    "subject_delete_marker_ttl": "nothing",  # the servers put messages of their own
+    "allow_msg_counter": "false",  # takes nothing but numbers to add up
+    "persist_mode": "nothing",  # async: acknowledged before it is written
+}
+
+_DEFAULT: Final[Mapping[str, Any]] = {"persist_mode": "default"}
+"""Values that mean the same as nothing."""
+
+_IN_NANOSECONDS: Final = frozenset(
+    {
+        "max_age",
+        "duplicate_window",
+        "ack_wait",
+        "inactive_threshold",
+        "subject_delete_marker_ttl",
+    }
+)
 
 
 def batch_stream(settings: SpoolSettings) -> dict[str, Any]:
@@ -67,7 +101,7 @@ def batch_stream(settings: SpoolSettings) -> dict[str, Any]:
         **_common(settings.stream, settings.replicas),
         "subjects": [f"{settings.stream}.*.*"],
         "retention": "workqueue",
-        "max_bytes": settings.stream_bound,
+        "max_bytes": bound(settings.stream_bound),
         "max_age": age,
         "duplicate_window": min(remembered, age) if age else remembered,
     }
@@ -84,7 +118,7 @@ def letter_stream(settings: SpoolSettings, max_bytes: int) -> dict[str, Any]:
         **_common(settings.stream + LETTERS_SUFFIX, settings.replicas),
         "subjects": [f"{settings.stream}{LETTERS_SUFFIX}.*"],
         "retention": "limits",
-        "max_bytes": max_bytes,
+        "max_bytes": bound(max_bytes),
         "max_age": 0,
         "duplicate_window": REMEMBERED_SECONDS * NANOSECONDS,
     }
@@ -131,6 +165,26 @@ def consumer(settings: SpoolSettings, sink: str, *, is_ordered: bool) -> dict[st
     }
 
 
+# What the servers do not let be changed in a consumer, beside what settings want.
+_FIXED: Final = ("ack_policy", "deliver_policy", "max_waiting", "replay_policy")
+
+
+def fixed_differences(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Say what of a consumer is not as it is to be and cannot be changed.
+
+    Args:
+        wanted: the consumer as it is to be, in the form of the API.
+        found: as the servers have it; empty where there is none.
+    """
+    # One that has a subject to deliver to is a push consumer.
+    needed = {"deliver_subject": "", **{name: wanted[name] for name in _FIXED}}
+    return [
+        f"{name}: {_shown(name, needed[name] or None)} is needed,"
+        f" the consumer has {_shown(name, found.get(name))}"
+        for name in (differing(needed, found) if found else ())
+    ]
+
+
 def differing(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
     """Return which of what is wanted is not so; what is false or 0 is left out by the servers."""
     return [name for name, value in wanted.items() if found.get(name, type(value)()) != value]
@@ -140,6 +194,9 @@ def mismatches(
     wanted: Mapping[str, Any], found: Mapping[str, Any], settings: Mapping[str, str]
 ) -> list[str]:
     """Say of each difference between streams what is wanted and what is.
+
+    What a stream is made with is compared, and what is to be in none that we use: that would have
+    events stored where nobody looks for them, sent elsewhere, held back or deleted.
 
     Args:
         wanted: the stream as it is to be.
@@ -156,14 +213,24 @@ def mismatches(
         else:
             asked = _shown(name, wanted[name])
             said.append(f"{name}: {asked} is needed, the stream has {has}")
+    for name, lack in _WITHOUT.items():
+        value = found.get(name)
+        if value and value != _DEFAULT.get(name):
+            said.append(f"{name}: {lack} is needed, the stream has {_shown(name, value)}")
     return said
 
 
 def _shown(name: str, value: Any) -> str:
+    if name == "max_age" and not value:
+        return "none"
     if name in _IN_NANOSECONDS and isinstance(value, int):
         return f"{value / NANOSECONDS:g}s"
     if isinstance(value, list):
-        return ", ".join(map(str, value))
+        return ", ".join(_shown(name, item) for item in value)
+    if isinstance(value, dict):
+        return " ".join(f"{part} {_shown(part, item)}" for part, item in value.items())
+    if isinstance(value, str):
+        return value
     return "nothing" if value is None else str(value).lower()
 
 

@@ -10,6 +10,7 @@ A message need not be one of ours: whoever may publish to the subjects can have 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -43,6 +44,16 @@ MAX_OCTETS: Final = 128 * 1024 * 1024
 
 Settings allow half of it; the last event comes on top, and can be longer than its message.
 """
+
+HEADERS_OCTETS: Final = 512
+"""More than the headers of a batch take without its form, which can be some thousands by itself."""
+
+FOREIGN_LETTER: Final = "foreign_letter"
+"""The reason of what stands among the dead letters of the stream and is none of a collector's."""
+
+MAX_STRANGERS: Final = 100
+"""Of how many sinks that are not configured, and reasons that are not ours, metrics and `/readyz`
+tell one by one: whoever may publish into a stream can make up any number."""
 
 LAST_SECOND: Final = 253402300799.0
 """The last that a date can name, in seconds since 1970."""
@@ -95,6 +106,12 @@ def size(headers: Mapping[str, str], body: bytes) -> int:
     return _STATUS_LINE + lines + len(body)
 
 
+@lru_cache(maxsize=64)  # a sink has one form, or one for each intake
+def form_octets(form: str) -> int:
+    """Return what the form of a batch takes in its headers."""
+    return len(form.encode())
+
+
 def token(sink: str) -> str:
     """Return the name of a sink as a subject and a consumer can have it: no dots."""
     return sink.replace(".", "=")  # which no name of a sink has
@@ -125,6 +142,8 @@ def read_subject(stream: str, text: str) -> tuple[str, int]:
     sink, dot, events = rest.partition(".")
     if name != stream or not sink or not dot:
         raise ValueError("the subject is no batch's")
+    if not _is_label(sink_of(sink)):
+        raise ValueError("no sink is called so")
     return sink_of(sink), _number(events, "events", MAX_EVENTS, least=1)
 
 
@@ -218,14 +237,22 @@ def letters_by_reason(stream: str, subjects: Mapping[str, int]) -> dict[str, int
 
     Args:
         stream: the name of that of batches.
-        subjects: how many messages there are of each subject, as the servers tell.
+        subjects: how many messages there are of each subject, as the servers tell; what names no
+            reason counts as foreign.
     """
     prefix = letters_subject(stream, "")
-    return {
-        text.removeprefix(prefix): count
-        for text, count in subjects.items()
-        if text.startswith(prefix)
-    }
+    counts: dict[str, int] = {}
+    for text, count in subjects.items():
+        if text.startswith(prefix):
+            word = text.removeprefix(prefix)
+            reason = word if is_reason(word) else FOREIGN_LETTER
+            counts[reason] = counts.get(reason, 0) + count
+    return counts
+
+
+def is_reason(word: str) -> bool:
+    """Say whether a word can be a reason of dead letters, whatever version of us has it."""
+    return bool(word) and _is_label(word)
 
 
 def letter_message(stream: str, letter: Letter, message_id: str) -> Message:

@@ -20,6 +20,7 @@ from collector.config import (
     SinkTls,
     SpoolSettings,
     build,
+    files_of_connections,
     load,
     parse,
     referenced_files,
@@ -47,7 +48,7 @@ CREDENTIALS = """\
 e30.e30.e30
 ------END NATS USER JWT------
 -----BEGIN USER NKEY SEED-----
-SUAAAA
+SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y
 ------END USER NKEY SEED------
 """
 OTHER_SPOOLS = ("servers", "stream", "replicas", "local_max_bytes", "ack_wait")
@@ -345,6 +346,7 @@ def test_a_stream_is_reached_with_credentials_and_tls(tmp_path):
     config = read(settings(spool=spool))
     assert config.spool.servers == ("tls://nats.example",)
     assert referenced_files(config) == (credentials, authorities)
+    assert files_of_connections(config) == {credentials, authorities}
 
 
 def test_there_is_one_way_to_say_who_we_are_to_the_servers(tmp_path):
@@ -500,6 +502,7 @@ def test_files_that_settings_refer_to_are_known(tmp_path):
     )
     assert referenced_files(config) == tuple(map(Path, files))
     assert referenced_files(read(MINIMAL)) == ()
+    assert files_of_connections(config) == set()
 
 
 def test_the_inbox_is_a_sink():
@@ -875,6 +878,10 @@ def test_all_problems_of_a_file_are_told_at_once():
         (
             {"spool": STREAM | {"servers": ["nats://h:4222/path"]}},
             "spool.servers[0]: holds more than the address of a server; accepted: nats://host:port",
+        ),
+        (
+            {"spool": STREAM | {"servers": ["nats://h", "TLS://H:4222"]}},
+            "spool.servers[1]: is the server of servers[0]",
         ),
         (
             {"spool": STREAM | {"servers": ["http://h:4222"]}},

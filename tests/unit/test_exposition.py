@@ -9,7 +9,7 @@ from collector.exposition import MetricsCollector
 from collector.ledger import Ledger
 from collector.metrics import IntakeStats, ListenerStats, SinkStats, Stats
 from collector.routing import KeySlot
-from collector.spool import Batch, Letter, Share
+from collector.spool import Backlog, Batch, Letter, Share
 from collector.spool.memory import MemorySpool
 from tests.spools import HELD, SharedSpool
 
@@ -303,6 +303,7 @@ def test_a_stream_is_told_with_what_it_holds():
         "collector_stream_bytes": 300,
         "collector_stream_max_bytes": 4000,
         "collector_stream_oldest_seconds": 2.5,
+        "collector_stream_max_age_seconds": 3600,
         'collector_stream_dead_letters{reason="refused"}': 3,
     }
     assert samples["collector_events_handed_over_total"] == 2
@@ -318,10 +319,61 @@ def test_what_a_stream_holds_is_absent_before_it_was_reached():
     assert not {"collector_stream_bytes", "collector_stream_oldest_seconds"} & samples.keys()
 
 
+def test_a_stream_that_keeps_events_for_ever_has_no_greatest_age():
+    samples = shared(Stats(Ledger()), max_age_seconds=None)
+    assert samples["collector_stream_oldest_seconds"] == 2.5
+    assert "collector_stream_max_age_seconds" not in samples
+
+
 def test_without_a_stream_nothing_is_told_of_one():
     """Nor have the accounts what is shared."""
     names = " ".join(exported(*populated()))
     assert not re.search("stream|handed_over|taken_over", names)
+
+
+def test_the_accounts_balance_after_the_way_back_from_a_stream():
+    """What was handed over before is not here, and the sum of the accounts is what came in."""
+    stats = Stats(Ledger(received=5, handed_over=7, taken_over=2))
+    spool = MemorySpool(1000, {}, stats.ledger)
+    samples = exported(stats, spool)
+    accounts = "collector_ledger_messages"
+    assert samples[accounts + '{account="handed_over",reason=""}'] == 7
+    assert samples[accounts + '{account="taken_over",reason=""}'] == 2
+    assert not re.search("stream|events_handed_over|events_taken_over", " ".join(samples))
+
+
+def told(samples, name, label):
+    """Return the samples of a metric by its label."""
+    found = re.compile(rf'collector_{name}{{{label}="(.*)"}}')
+    return {match[1]: value for text, value in samples.items() if (match := found.fullmatch(text))}
+
+
+def test_who_publishes_into_a_stream_makes_no_metrics_at_will():
+    """What is ours is told in any case; of the rest the largest, and then no more names."""
+    stats = populated()[0]
+    made_up = {f"made-up-{number:04}": 2 for number in range(5000)}
+    counts = {**made_up, "a-few": 3}
+    samples = shared(
+        stats,
+        events={**counts, "siem": 1},
+        redelivered={**counts, "siem": 1},
+        dead_letters={"events": {**counts, "refused": 1, "foreign_letter": 4}},
+    )
+    shown = {"a-few": 3, **{f"made-up-{number:04}": 2 for number in range(99)}}
+    rest = 2 * (5000 - 99)
+    for name in ("stream_events", "stream_redelivered"):
+        assert told(samples, name, "sink") == {**shown, "siem": 1, "": rest}
+    letters = told(samples, "stream_dead_letters", "reason")
+    assert letters == {**shown, "refused": 1, "foreign_letter": 4 + rest}
+
+
+def test_sinks_that_are_not_configured_are_told_of_up_to_a_bound():
+    """They may be those of somebody who publishes into a stream."""
+    stats, spool = populated()
+    spool.gone = lambda: [f"made-up-{number:04}" for number in range(5000)]
+    spool.backlog = lambda _: Backlog(1, 1, 1.0)
+    waiting = told(exported(stats, spool), "spool_events", "sink")
+    assert waiting.keys() == {"siem", *(f"made-up-{number:04}" for number in range(100))}
 
 
 def test_sinks_that_others_post_to_are_not_told_of():

@@ -7,8 +7,9 @@ import pytest
 from collector import config as settings
 from collector.commands import stream
 from collector.spool.letters import Choice
-from collector.spool.looking import FIRST_NUMBER, FOREIGN
+from collector.spool.looking import FIRST_NUMBER
 from collector.stream import AwayError
+from collector.stream.wire import FOREIGN_LETTER
 from tests.unit.commands.conftest import letter
 
 
@@ -52,7 +53,8 @@ def test_what_is_foreign_is_counted_by_looking(loaded, shared):
     """The servers count by subject, which says nothing of it."""
     shared.letters.put("s-dead-letters.refused", b"what is this?")
     shared.fill(letter("refused"))
-    assert stream.count_letters(loaded, Choice(reason=FOREIGN)) == ({FOREIGN: 1}, FIRST_NUMBER + 2)
+    foreign = stream.count_letters(loaded, Choice(reason=FOREIGN_LETTER))
+    assert foreign == ({FOREIGN_LETTER: 1}, FIRST_NUMBER + 2)
     assert stream.count_letters(loaded, Choice(reason="gave_up")).by_reason == Counter()
 
 

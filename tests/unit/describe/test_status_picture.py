@@ -146,6 +146,13 @@ def test_the_flow_of_a_member_has_what_it_shares():
     assert (rows["+ taken over"][2], rows["- handed over"][2]) == ("50", "50")
 
 
+def test_the_flow_balances_after_the_way_back_from_a_stream():
+    """Without one, what was taken over and handed over before is shown if it was anything."""
+    assert not {"+ taken over", "- handed over"} & {row[0] for row in shown().sections[0].rows}
+    rows = {row[0] for row in shown(ledger={**STATUS["ledger"], "taken_over": 5}).sections[0].rows}
+    assert "+ taken over" in rows
+
+
 def test_sinks_that_others_post_to_are_elsewhere():
     (row,) = section("sink", **member("receive"))
     assert row["state"] == "elsewhere"

@@ -72,6 +72,7 @@ async def test_a_spool_that_is_shared_has_a_file_beside_the_stream(tmp_path):
         servers=["nats://127.0.0.1:4222"],
         local_max_bytes="32MiB",
         stream="ours",
+        max_age="2h",
     )
     spool = build_spool(settings, Ledger(), Post.alone(), Role.DELIVER)
     assert type(spool) is JetstreamSpool
@@ -79,6 +80,7 @@ async def test_a_spool_that_is_shared_has_a_file_beside_the_stream(tmp_path):
     assert spool.gates.keys() == {"a", "b"}
     stream = spool.status()["stream"]
     assert (stream["name"], stream["max_bytes"]) == ("ours", 64 * MIB)
+    assert stream["max_age_seconds"] == 7200
     assert not stream["connected"]
     assert list(tmp_path.iterdir()) == []
 

@@ -198,6 +198,41 @@ async def test_a_message_that_comes_again_when_it_is_done_with_is_acknowledged_a
         assert room.ledger.delivered == 1
 
 
+@pytest.mark.parametrize("is_finished", [False, True])
+async def test_what_comes_again_is_asked_for_once_more(opened, is_finished):
+    """It takes the place of something else, for which somebody may wait."""
+    servers = holding(whole_batch_of(1))
+    async with opened(servers) as room:
+        batch = await room.take()
+        waiting = asyncio.ensure_future(room.take())
+        await asyncio.sleep(0)
+        if is_finished:
+            room.stream.disconnect()  # so that it stays in the stream
+            room.finish(batch)
+            room.stream.connect()
+            servers.batches.messages[1] = room.stream.consumers["a"].deliveries[0].stored
+        consumer = room.stream.consumers["a"]
+        while consumer.wanted:
+            consumer.wanted -= 1
+            consumer.deliver(servers.batches.messages[1])
+        servers.store(*wire.batch_message("test", whole_batch_of(2), "2"))
+        assert events_of(await waiting) == [2]
+
+
+async def test_where_order_counts_one_is_asked_for_when_none_is_in_hand(opened):
+    """Servers with requests that nobody wants any more forget what is sent back."""
+    servers = holding(whole_batch_of(1), whole_batch_of(2), is_forgetful=True)
+    async with (
+        opened(servers, is_ordered=True) as room,
+        opened(servers, is_ordered=True) as other,
+    ):
+        batch = await room.take()
+        assert room.stream.consumers["a"].wanted == 0
+        assert room.incoming.relinquish(batch, 3600.0)
+        assert events_of(await other.take()) == [1]
+        assert room.asked == [1]
+
+
 async def test_a_sequence_of_a_stream_that_was_made_anew_is_another_message(opened):
     """Sequences begin again then, ids do not."""
     servers = holding(whole_batch_of(1))
@@ -566,6 +601,17 @@ async def test_whether_order_counts_can_change(opened):
         await asyncio.sleep(0)
         assert servers.durable("a").max_pending == 1
         room.finish(batch)
+
+
+async def test_the_problem_is_that_of_the_consumer_that_there_is(opened):
+    """Another takes its place where it begins or ceases to matter in which order events come."""
+    async with opened(FakeServers()) as room:
+        before = room.stream.consumers["a"]
+        before.problem = "nothing comes"
+        assert room.incoming.problem == "nothing comes"
+        room.incoming.reshape(64 * KIB, is_ordered=True)
+        assert room.stream.consumers["a"] is not before
+        assert room.incoming.problem == ""
 
 
 async def test_what_comes_when_nobody_takes_any_more_goes_on_to_others(opened):

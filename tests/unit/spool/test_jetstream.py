@@ -9,11 +9,11 @@ from collector.config import SpoolSettings
 from collector.ledger import Ledger
 from collector.roles import Role
 from collector.sinks.letters import letters_of
-from collector.spool import Share
+from collector.spool import Backlog, Share
 from collector.spool.jetstream import MEMBER_NOTE, JetstreamSpool
 from collector.spool.letters import ALL
 from collector.spool.sqlite import SqliteSpool
-from collector.stream import MismatchError
+from collector.stream import MismatchError, wire
 from collector.stream.cluster import Cluster
 from tests.nats import Nats
 from tests.spools import events_of, letter_of, stored_notes, whole_batch_of
@@ -27,7 +27,7 @@ ACK_WAIT = 0.06
 class Room(SpoolRoom):
     """A member with what surrounds it."""
 
-    def __init__(self, directory, servers, *, is_up=True, role=Role.ALL):
+    def __init__(self, directory, servers, *, is_up=True, role=Role.ALL, events_max_age=None):
         ledger = Ledger()
         self.stream = FakeStream(servers, is_up=is_up)
         self.local = SqliteSpool(directory, 1 << 20, SHARES, ledger)
@@ -39,6 +39,7 @@ class Room(SpoolRoom):
             name="test",
             max_bytes=10_000,
             ack_wait=ACK_WAIT,
+            events_max_age=events_max_age,
             role=role,
         )
         super().__init__(spool, ledger)
@@ -220,6 +221,7 @@ async def test_the_status_has_what_the_stream_holds(opened):
             "leader": "fake",
             "messages": 2,
             "max_bytes": 10_000,
+            "max_age_seconds": None,
             "events": {"a": 1, "b": 1},
             "redelivered": {"a": 0},
             "outgoing_octets": 0,
@@ -235,6 +237,43 @@ async def test_a_deliverer_without_the_stream_says_nothing_of_files(opened):
         room.put(whole_batch_of(1))
         reason = "cannot be used, events wait in files"
         assert room.spool.degraded() == [{"spool": "stream", "reason": reason}]
+
+
+async def test_a_consumer_that_cannot_be_used_degrades_its_sink(opened):
+    """Not while the stream itself cannot be used: that is told, and mended first."""
+    async with opened(FakeServers()) as room:
+        taking = asyncio.create_task(room.take("a"))
+        await room.until(lambda: "a" in room.stream.consumers)
+        assert room.spool.degraded() == []
+        reason = "nothing comes from the stream: $JS.API.CONSUMER.CREATE.x is not permitted"
+        room.stream.consumers["a"].problem = reason
+        assert room.spool.degraded() == [{"sink": "a", "reason": reason}]
+        room.stream.be_unfit("stream not found")
+        assert [set(entry) for entry in room.spool.degraded()] == [{"spool", "reason"}]
+        room.stream.connect()
+        assert room.spool.degraded() == [{"sink": "a", "reason": reason}]
+        room.stream.consumers["a"].problem = ""
+        assert room.spool.degraded() == []
+        room.put(whole_batch_of(1))
+        room.spool.finish(await taking)
+
+
+@pytest.mark.parametrize("role", [Role.RECEIVE, Role.ALL])
+async def test_events_that_reach_their_greatest_age_degrade_each_member(opened, role):
+    """Until somebody has taken them."""
+    reason = "the oldest events reach max_age, then the servers delete them"
+    servers = FakeServers()
+    async with (
+        opened(servers, "other") as other,
+        opened(servers, role=role, events_max_age=0.001) as room,
+    ):
+        assert room.spool.degraded() == []
+        room.put(whole_batch_of(1))
+        await room.until(lambda: room.spool.degraded() == [{"spool": "stream", "reason": reason}])
+        assert room.spool.status()["stream"]["max_age_seconds"] == 0.001
+        assert other.spool.degraded() == []  # its settings say that they may wait for ever
+        other.spool.finish(await other.take())
+        await room.until(lambda: room.spool.degraded() == [])
 
 
 async def test_a_full_stream_degrades_the_member(opened):
@@ -415,6 +454,11 @@ async def test_sinks_that_are_gone_are_named_by_those_who_deliver(opened):
         assert one.spool.gone() == []
         assert other.spool.gone() == ["b"]
         assert other.spool.status()["gone"] == {"b": 2}
+        servers.store(*wire.batch_message("test", whole_batch_of(3, sink="never.here"), "3"))
+        await other.until(lambda: other.spool.gone() == ["b", "never.here"])
+        assert other.spool.backlog("never.here") == Backlog(0, 0, 0.0)  # it is not here
+        servers.batches.messages.popitem()
+        await other.until(lambda: other.spool.gone() == ["b"])
         found = other.spool.degraded()
         assert found == [{"sink": "b", "reason": "not configured, events wait"}]
         for _ in range(2):
@@ -425,6 +469,21 @@ async def test_sinks_that_are_gone_are_named_by_those_who_deliver(opened):
         await other.until(lambda: other.spool.gone() == [])
         await other.until(lambda: other.spool.status()["stream"]["in_hand"] == {})
         assert "b" not in other.stream.consumers
+
+
+async def test_sinks_that_others_have_made_up_are_named_up_to_a_bound(opened):
+    """Those that can be one, which is all that can be buried."""
+    servers = FakeServers()
+    async with opened(servers) as room:
+        made_up = [f"test.made-up-{number:04}.1" for number in range(200)]
+        for subject in ("test.x y.1", *made_up):
+            servers.batches.add(subject, {}, b"")
+        await room.until(lambda: len(room.spool.gone()) == 200)
+        assert "x y" not in room.spool.gone()
+        reason = "not configured, events wait"
+        assert room.spool.degraded() == [
+            {"sink": sink, "reason": reason} for sink in room.spool.gone()[:100]
+        ]
 
 
 async def test_what_was_taken_for_a_sink_that_goes_is_returned(opened):

@@ -6,7 +6,6 @@ from collector.spool import Letter
 from collector.spool.letters import Choice
 from collector.spool.looking import (
     FIRST_NUMBER,
-    FOREIGN,
     MAX_AHEAD,
     identifier_of,
     is_remote,
@@ -16,7 +15,7 @@ from collector.spool.looking import (
     sequence_of,
 )
 from collector.stream import Stored
-from collector.stream.wire import MAX_FOREIGN_OCTETS, Message, letter_message
+from collector.stream.wire import FOREIGN_LETTER, MAX_FOREIGN_OCTETS, Message, letter_message
 from tests import spools
 from tests.letter_stream import LetterStream
 
@@ -60,7 +59,9 @@ def test_no_two_letters_of_members_have_one_id():
 @pytest.mark.parametrize(
     ("message", "problem"),
     [
-        (published(kept(reason=FOREIGN)), "its reason is none"),
+        (published(kept(reason=FOREIGN_LETTER)), "its reason is none"),
+        (published(kept(reason="of somebody's")), "its reason is none"),
+        (published(kept(reason="r" * 65)), "its reason is none"),
         (published(kept(identifier="7")), "identifier: none of an event"),
         (published(kept(received=-1.0)), "received: no date"),
         (published(kept(received=1e300)), "received: no date"),
@@ -73,7 +74,7 @@ def test_no_two_letters_of_members_have_one_id():
 def test_what_is_no_letter_is_a_foreign_one(message, problem):
     """It can be looked at and deleted as others can."""
     letter = read(message)
-    assert letter.reason == FOREIGN
+    assert letter.reason == FOREIGN_LETTER
     assert letter.problem.startswith(f"no dead letter of a collector: {problem}")
     assert (letter.raw, letter.number) == (message.body, FIRST_NUMBER + 5)
     assert (letter.received, letter.kept, letter.intake, letter.sink) == (30.0, 30.0, "", "")

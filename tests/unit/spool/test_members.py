@@ -35,7 +35,7 @@ CONSTANTS = {
     "collector.spool.outgoing.RETRY_SECONDS": 0.001,
     "collector.spool.outgoing.PACE_SECONDS": 0.002,
     "collector.spool.outgoing.MAX_OCTETS": 1500,
-    "collector.spool.outgoing.HEADERS_OCTETS": 300,
+    "collector.stream.wire.HEADERS_OCTETS": 300,
     "collector.spool.incoming.MAX_IN_HAND": 6,
     "collector.spool.incoming.MAX_ASKED": 3,
     "collector.spool.jetstream.CLOSE_SECONDS": 0.1,

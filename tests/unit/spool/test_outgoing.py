@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from structlog.testing import capture_logs
@@ -12,10 +13,13 @@ from collector.sinks.encoders import COMPRESS
 from collector.spool import Share, outgoing
 from collector.spool.outgoing import Outgoing
 from collector.spool.sqlite import SqliteSpool
-from collector.stream import wire
+from collector.stream import RefusedError, wire
 from tests.spools import events_of, stored_lines, stored_numbers, whole_batch_of
 from tests.streams import FakeServers, FakeStream
 from tests.unit.spool.conftest import Balanced
+
+# More than the headers of a batch of these tests take.
+HEADERS = wire.HEADERS_OCTETS + len("ndjson:event")
 
 SHARES = {
     "a": Share(None, "block", is_ordered=True),
@@ -34,6 +38,33 @@ JOINING = {
 
 def size_of(batch):
     return batch.size
+
+
+# The second is as long as that of a `splunk_hec` sink can be.
+FORMS = ("ndjson:event", "ndjson:event:" + "é" * 1024)
+
+
+class StrictServers(FakeServers):
+    """Do not take what is longer than they take."""
+
+    def store(self, subject, headers, body):
+        if (size := wire.size(headers, body)) > self.largest:
+            raise RefusedError(f"{size} octets")
+        return super().store(subject, headers, body)
+
+
+class ShrinkingServers(FakeServers):
+    """Take less after some attempts: the connection is one to another server."""
+
+    attempts = 2
+
+    def store(self, subject, headers, body):
+        self.attempts -= 1
+        if self.attempts == 0:
+            self.largest = wire.size(headers, body) - 1
+        if self.attempts >= 0:
+            raise RefusedError("too long")
+        return super().store(subject, headers, body)
 
 
 class Room(Balanced):
@@ -303,7 +334,7 @@ async def test_a_share_of_the_stream_is_for_one_sink_alone(opened):
 
 async def test_what_is_too_long_for_a_message_goes_in_parts(opened):
     """In order; an event that is too long by itself becomes a dead letter."""
-    servers = FakeServers(largest=1024 + 120)
+    servers = FakeServers(largest=HEADERS + 120)
     async with opened(servers=servers) as room:
         huge = whole_batch_of(9, padding=200)
         room.put(whole_batch_of(1, 2, 3, 4), huge, whole_batch_of(5))
@@ -314,15 +345,70 @@ async def test_what_is_too_long_for_a_message_goes_in_parts(opened):
         assert room.dead_lettered == {("edr", "too_large_for_stream"): 1}
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize(("less", "parts"), [(0, 1), (1, 2)])
+async def test_a_batch_fits_by_what_its_own_form_takes(opened, form, less, parts):
+    """It goes as it is while that leaves room for it, and in parts beyond."""
+    batch = replace(whole_batch_of(1, 2), form=form)
+    largest = batch.size + wire.HEADERS_OCTETS + len(form.encode()) - less
+    async with opened(servers=StrictServers(largest=largest)) as room:
+        room.put(batch)
+        await room.until(lambda: room.ledger.handed_over == 2)
+        assert len(room.stored()) == parts
+        assert room.ledger.dead_lettered.total() == 0
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_batches_are_joined_as_far_as_their_form_leaves_room(opened, form):
+    """What is joined and too long would be taken apart again."""
+    batches = [replace(whole_batch_of(n), form=form) for n in range(5)]
+    largest = wire.HEADERS_OCTETS + len(form.encode()) + 3 * batches[0].size
+    async with opened(shares=JOINING, servers=StrictServers(largest=largest)) as room:
+        room.put(*batches)
+        await room.settled()
+        assert room.stored() == [[0], [1, 2, 3], [4]]
+
+
 async def test_what_the_servers_refuse_becomes_dead_letters(opened):
     """Once they have refused it twice: straight, and from the file."""
     async with opened() as room:
         room.faults += ["refused", "refused"]
-        room.put(whole_batch_of(1, 2), whole_batch_of(3))
-        await room.until(lambda: room.ledger.handed_over == 1)
+        with capture_logs() as logs:
+            room.put(whole_batch_of(1, 2), whole_batch_of(3))
+            await room.until(lambda: room.ledger.handed_over == 1)
         assert room.ledger.dead_lettered == {"stream_refused": 2}
         assert room.dead_lettered == {("edr", "stream_refused"): 2}
         assert room.stored() == [[3]]
+        told = [line for line in logs if line["log_level"] == "error"]
+        assert [(line["event"], line["events"]) for line in told] == [
+            ("events given up, the stream does not take them", 2)
+        ]
+
+
+async def test_what_other_servers_would_have_taken_goes_in_parts(opened):
+    """Also where it would be too much for its share, while it counts as under way."""
+    batch = whole_batch_of(1, 2, sink="small", padding=300)
+    servers = ShrinkingServers(largest=1 << 20)
+    async with opened(servers=servers) as room:
+        room.put(batch)
+        await room.until(lambda: room.ledger.handed_over == 2)
+        assert room.stored() == [[1], [2]]
+        assert room.ledger.dead_lettered.total() == 0
+
+
+async def test_the_log_does_not_say_that_what_stays_was_given_up(opened):
+    """A single event of which no dead letter can be made is held back."""
+    async with opened() as room:
+        damaged = whole_batch_of(1)
+        damaged.codec = "of a later version"
+        room.faults += ["refused", "refused"]
+        with capture_logs() as logs:
+            room.put(damaged, whole_batch_of(2))
+            await room.until(lambda: room.ledger.handed_over == 1)
+        assert room.ledger.spooled == 1
+        assert [line["event"] for line in logs if line["log_level"] == "error"] == [
+            "a batch cannot be read, it stays"
+        ]
 
 
 async def test_what_cannot_be_read_stays_in_the_file_and_holds_nobody_up(opened):
@@ -442,7 +528,7 @@ async def test_large_batches_are_not_made_anew(opened, large):
 async def test_what_is_joined_is_no_longer_than_the_servers_take(opened):
     """Or it would be taken apart again."""
     single = whole_batch_of(1).size
-    async with opened(shares=JOINING, servers=FakeServers(largest=1024 + 3 * single)) as room:
+    async with opened(shares=JOINING, servers=FakeServers(largest=HEADERS + 3 * single)) as room:
         room.put(*(whole_batch_of(n) for n in range(5)))
         await room.settled()
         assert room.stored() == [[0], [1, 2, 3], [4]]

@@ -12,14 +12,14 @@ from collector.config import SpoolSettings
 from collector.ledger import Ledger
 from collector.spool import Share, remote_letters
 from collector.spool.letters import ALL, Choice
-from collector.spool.looking import FIRST_NUMBER, FOREIGN, letter_of
+from collector.spool.looking import FIRST_NUMBER, letter_of
 from collector.spool.remote_letters import RemoteLetters
 from collector.spool.requests import Request
 from collector.spool.sqlite import SqliteSpool
 from collector.spool.store import Store
 from collector.stream import AwayError
 from collector.stream.cluster import Cluster
-from collector.stream.wire import letter_message
+from collector.stream.wire import FOREIGN_LETTER, letter_message
 from tests.letter_stream import LetterStream
 from tests.nats import Nats
 from tests.spools import letter_of as made
@@ -241,15 +241,16 @@ async def test_a_letter_that_was_given_up_while_it_moved_is_counted_twice(joined
     assert stored_ledger(member.directory).received == 2
 
 
-async def test_a_letter_too_large_for_the_stream_stays(joined, stream):
-    """Those behind it move; it does so when larger ones are allowed."""
+async def test_a_letter_too_large_for_the_stream_stays(joined, stream, monkeypatch):
+    """Those behind it move; it does so when larger ones are allowed, even if the clock is set."""
+    monkeypatch.setattr(remote_letters, "EXPIRY_SECONDS", 0.01)
     async with joined() as member:
         stream.largest = 1000
         member.set_aside(made(1, raw=b"x" * 1000))
         await member.fill(made(2))
         assert member.kept() == {"refused": 1}
+        member.now = 0.0
         stream.largest = 2000
-        member.now += remote_letters.EXPIRY_SECONDS
         await member.until(lambda: member.ledger.handed_over == 2)
 
 
@@ -266,11 +267,13 @@ async def test_a_letter_that_the_stream_refuses_stays(joined, stream):
     }
 
 
-async def test_letters_of_a_new_file_move_though_their_numbers_begin_again(joined, stream):
+async def test_letters_of_a_new_file_move_though_their_numbers_begin_again(
+    joined, stream, monkeypatch
+):
+    monkeypatch.setattr(remote_letters, "EXPIRY_SECONDS", 0.01)
     async with joined() as member:
         await member.fill(made(1), made(2))
         await member.local._writer.damaged(member.local._writer.store, "it is torn")
-        member.now += remote_letters.EXPIRY_SECONDS
         await member.fill(made(3))
     assert in_stream(stream) == [b"1", b"2", b"3"]
 
@@ -382,6 +385,17 @@ async def test_a_replayed_letter_leaves_the_stream_once_its_copies_are_durable(j
         assert (ledger.received, ledger.handed_over, ledger.delivered) == (2, 2, 2)
         assert ledger.dead_lettered.total() == 0
         assert (first.number, second.number) == tuple(remote(1, 2))
+
+
+async def test_a_replay_leaves_no_word_of_the_stream_in_the_accounts(joined, stream):
+    """Whoever may publish letters could make up any number of reasons."""
+    message = letter_message("s", made(1, "of_somebody"), "id")
+    stream.put(message.subject, message.body, message.headers)
+    async with joined() as member:
+        assert len(await member.replay_all()) == 1
+        assert "of_somebody" not in member.ledger.dead_lettered
+        member.deliver(1)
+        await member.until(lambda: member.ledger.taken_over == 1)
 
 
 async def test_letters_of_both_places_are_replayed_together(joined):
@@ -583,8 +597,8 @@ async def test_a_foreign_letter_can_be_looked_at_and_purged(joined, stream):
     stream.put("s-dead-letters.x", b"what is this?")
     async with joined() as member:
         (letter,) = await member.letters.choose(ALL, 0, 10)
-        assert (letter.reason, letter.raw) == (FOREIGN, b"what is this?")
-        assert await member.letters.purge(ALL) == {FOREIGN: 1}
+        assert (letter.reason, letter.raw) == (FOREIGN_LETTER, b"what is this?")
+        assert await member.letters.purge(ALL) == {FOREIGN_LETTER: 1}
         assert (member.ledger.received, member.ledger.taken_over) == (1, 0)
 
 

@@ -36,9 +36,9 @@ async def member(nats):
 
 def settings_of(nats: Nats | None = None, **more) -> SpoolSettings:
     """Return settings for servers of a test; without, for one that is not there."""
-    given = {"replicas": 1, "max_bytes": "64MiB", "ack_wait": "2s", **more}
     urls = ("nats://127.0.0.1:1",) if nats is None else nats.urls
-    return SpoolSettings(type="jetstream", servers=urls, **given)
+    given = {"servers": urls, "replicas": 1, "max_bytes": "64MiB", "ack_wait": "2s", **more}
+    return SpoolSettings(type="jetstream", **given)
 
 
 def batch_of(*numbers: int, sink: str = "a", octets: int = 0) -> Batch:

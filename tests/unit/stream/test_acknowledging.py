@@ -6,6 +6,7 @@ import pytest
 
 from collector.stream import AwayError, Stored, acknowledging
 from collector.stream.acknowledging import AckedDelivery, Acknowledger
+from collector.stream.asking import ForbiddenError
 
 
 class Servers:
@@ -14,17 +15,19 @@ class Servers:
     Attributes:
         heard: subjects and words, in order.
         deaf: attempts that are not answered yet.
+        objection: what becomes of those.
     """
 
     def __init__(self):
         self.heard = []
         self.deaf = 0
+        self.objection = AwayError("nobody answers")
 
     async def ask(self, subject, body, **_):
         self.heard.append((subject, body))
         if self.deaf:
             self.deaf -= 1
-            raise AwayError("nobody answers")
+            raise self.objection
 
     async def tell(self, subject, body):
         self.heard.append((subject, body))
@@ -43,8 +46,8 @@ async def acknowledger(servers, monkeypatch):
     await one.close(0)
 
 
-def delivery(acknowledger):
-    return AckedDelivery(Stored(1, "s", {}, b""), "reply", acknowledger)
+def delivery(acknowledger, on_answer=lambda _: None):
+    return AckedDelivery(Stored(1, "s", {}, b""), "reply", acknowledger, on_answer)
 
 
 async def test_each_word_goes_to_the_subject_that_came_with_the_message(servers, acknowledger):
@@ -63,6 +66,19 @@ async def test_an_acknowledgement_is_repeated_until_it_is_heard(servers, acknowl
     delivery(acknowledger).ack()
     await acknowledger.close(5)
     assert servers.heard == [("reply", b"+ACK")] * 4
+
+
+async def test_one_that_is_not_permitted_is_told_and_repeated(servers, acknowledger):
+    """Somebody has to give the right; of what passes by itself nothing is told."""
+    forbidden, answers = ForbiddenError("permissions violation", "reply"), []
+    servers.deaf, servers.objection = 2, forbidden
+    delivery(acknowledger, answers.append).ack()
+    await acknowledger.close(5)
+    assert answers == [forbidden, forbidden, None]
+    servers.deaf, servers.objection = 2, AwayError("nobody answers")
+    delivery(acknowledger, answers.append).ack()
+    await acknowledger.close(5)
+    assert answers[3:] == [None]
 
 
 async def test_it_is_given_up_after_a_time(servers, acknowledger, monkeypatch):

@@ -23,6 +23,7 @@ async def asked(nats):
 
         await somebody.subscribe("echo", cb=echo)
         await somebody.subscribe("deaf", cb=keep_silent)
+        await somebody._flush_pending(force_flush=True)  # or the ping would go before it
         await somebody.flush()
         asker = Asker()
         await asker.bind(client)
@@ -72,8 +73,9 @@ async def test_what_is_forbidden_fails_at_once(asked):
     other = asyncio.create_task(asked.ask("echo", b"x"))
     await asyncio.sleep(0)
     asked.forbid('permissions violation for publish to "deaf"')
-    with pytest.raises(ForbiddenError, match="permissions violation"):
+    with pytest.raises(ForbiddenError, match="permissions violation") as caught:
         await forbidden
+    assert caught.value.subject == "deaf"
     assert (await other).data == b"x"
 
 

@@ -1,6 +1,8 @@
 """A connection that is made again and again, to whichever server takes it."""
 
 import asyncio
+import gc
+import ssl
 from contextlib import asynccontextmanager
 
 import nats.errors
@@ -9,7 +11,8 @@ import pytest
 from collector.settings.files import FileError
 from collector.stream import link
 from collector.stream.ending import end
-from collector.stream.link import Link, describe
+from collector.stream.link import CertificateWantedError, GuardedClient, Link, connect, describe
+from tests.certificates import Authority
 from tests.nats import Nats
 from tests.unit.stream.conftest import settings_of, until
 
@@ -162,6 +165,182 @@ async def test_a_mistake_in_dealing_with_a_message_is_told_as_one(nats, capsys):
         await asyncio.sleep(0.05)
     assert one.errors == []
     assert "please report it" in capsys.readouterr().out
+
+
+class Deaf:
+    """A server that lets a client in and reads nothing more, so that what it sends is pending.
+
+    Attributes:
+        url: of it.
+    """
+
+    def __init__(self):
+        self._connections = asyncio.Queue()
+
+    async def __aenter__(self):
+        self._server = await asyncio.start_server(self._let_in, "127.0.0.1", 0)
+        self.url = f"nats://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_):
+        while not self._connections.empty():
+            self._connections.get_nowait().transport.abort()
+        self._server.close()
+
+    async def _let_in(self, reader, writer):
+        writer.write(b'INFO {"max_payload":67108864}\r\n')
+        await reader.readuntil(b"PING\r\n")
+        reader._transport.pause_reading()
+        writer.write(b"PONG\r\n")
+        self._connections.put_nowait(writer)
+
+    async def say(self, words):
+        """Say something to the client."""
+        writer = await self._connections.get()
+        writer.write(words)
+        self._connections.put_nowait(writer)
+
+    async def part(self):
+        """End the connection in the midst of what comes."""
+        (await self._connections.get()).transport.abort()
+
+
+@asynccontextmanager
+async def pending(server):
+    """Yield a client with a subscription and with more to send than goes out; nothing is left.
+
+    That is: no task, and no error that nobody hears of.
+    """
+    unheard = []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: unheard.append(context["message"]))
+    before = asyncio.all_tasks()
+
+    async def ignore(_):
+        pass
+
+    client = GuardedClient()
+    settings = settings_of().model_copy(update={"servers": (server.url,)})
+    await connect(client, settings, server.url, name="tester", on_error=ignore, seconds=2)
+    await client.subscribe("s", cb=ignore)
+    await client.publish("s", bytes(32 << 20))
+    while client._pending_data_size:  # until it is with the transport, which cannot send it
+        await asyncio.sleep(0)
+    await client.publish("s", b"more")
+    try:
+        yield client
+        mine = asyncio.current_task()
+        await until(lambda: asyncio.all_tasks() - before <= {mine} | _served())
+    finally:
+        client.abandon()
+        gc.collect()
+        loop.set_exception_handler(None)
+    assert unheard == []
+    assert not client._subs
+
+
+def _served():
+    """Return the tasks of servers of tests."""
+    return {task for task in asyncio.all_tasks() if "_let_in" in str(task.get_coro())}
+
+
+async def test_a_connection_that_is_lost_leaves_nothing_behind():
+    """Also with data that could not be sent."""
+    async with Deaf() as server, pending(server) as client:
+        await server.part()
+        await client.lost.wait()
+        await link._end(client)
+
+
+async def test_a_connection_that_is_lost_as_it_is_closed_leaves_nothing_behind():
+    """A server that ends one says so, and nats-py begins to send the rest, beside."""
+    async with Deaf() as server, pending(server) as client:
+        await server.say(b"-ERR 'User Authentication Expired'\r\n")
+        await client.lost.wait()
+        await server.part()
+        await until(client._writer().transport.is_closing)
+        await link._end(client)
+        assert client.refusal == "user authentication expired"
+
+
+async def test_a_connection_that_takes_too_long_to_close_leaves_nothing_behind(monkeypatch):
+    """As to a server that hangs: what was not sent is given up."""
+    monkeypatch.setattr(link, "CONNECT_SECONDS", 0.05)
+    async with Deaf() as server, pending(server) as client:
+        await link._end(client)
+        assert client.is_closed
+
+
+async def test_a_connection_whose_socket_is_closed_leaves_nothing_behind():
+    """Nothing can be written then, which uvloop says in its own way."""
+    async with Deaf() as server, pending(server) as client:
+        client.abandon()
+        await link._end(client)
+
+
+@pytest.mark.parametrize("shown", ["none", "foreign"])
+async def test_a_server_that_does_not_take_our_certificate_says_so(tmp_path, shown):
+    """Whatever comes of it first: an alert, or the end of the connection."""
+    ours, theirs = Authority(tmp_path), Authority(tmp_path, "other")
+    server, foreign = ours.server(), theirs.issue("collector", name="own")
+    certificate = {"cert_file": str(foreign.cert_file), "key_file": str(foreign.key_file)}
+    more = (
+        f'tls {{ cert_file: "{server.cert_file}", key_file: "{server.key_file}",'
+        f' ca_file: "{ours.ca_file}", verify: true }}'
+    )
+    tls = {"ca_file": str(ours.ca_file), **(certificate if shown == "foreign" else {})}
+    async with Nats(tmp_path / "nats", more=more, scheme="tls") as servers:
+        settings = settings_of(servers, tls=tls)
+        async with watched(settings) as one:
+            await until(lambda: sum("certificate" in said for said in one.problems) >= 5)
+        told = {problem for problem in one.problems if "Connection refused" not in problem}
+        assert told == {
+            f"{servers.urls[0]}: it refuses our certificate, or wants one (spool.tls.cert_file)"
+        }
+
+
+def _of_openssl(reason):
+    """Return an error as OpenSSL raises it."""
+    error = ssl.SSLError()
+    error.reason = reason
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "wants", "is_new", "is_about_us"),
+    [
+        (ConnectionResetError(), True, True, True),
+        (ConnectionResetError(), True, False, False),
+        (ConnectionResetError(), False, True, False),
+        (nats.errors.AuthorizationError(), True, True, False),
+        (_of_openssl("SSLV3_ALERT_BAD_CERTIFICATE"), True, True, True),
+        (_of_openssl("TLSV1_ALERT_UNKNOWN_CA"), True, True, True),
+        (_of_openssl("TLSV1_ALERT_PROTOCOL_VERSION"), True, True, False),
+        (_of_openssl("CERTIFICATE_VERIFY_FAILED"), True, True, False),
+    ],
+)
+def test_not_all_that_goes_wrong_is_about_our_certificate(error, wants, is_new, is_about_us):
+    """Only before we are let in, and where the server checks certificates."""
+    client = GuardedClient()
+    client._server_info = {"tls_verify": wants}
+    client._reading_task = None if is_new else object()
+    client.hear(error)
+    assert isinstance(client.cause, CertificateWantedError) is is_about_us
+
+
+async def test_what_was_published_is_dealt_with_once_it_is_settled(tmp_path):
+    """Each time, whatever is pending: a server that objects has done so."""
+    more = 'authorization { users: [{ user: u, password: p, permissions: { publish: "a" } }] }'
+    password = tmp_path / "password"
+    password.write_text("p")
+    servers = Nats(tmp_path / "nats", more=more)
+    settings = settings_of(servers, user="u", password_file=str(password))
+    async with servers, watched(settings) as one:
+        await until(lambda: one.clients)
+        for number in range(50):
+            await one.clients[0].publish(f"b{number}", b"")
+            await one.clients[0].settle()
+            assert len(one.errors) == number + 1
 
 
 async def test_a_link_ends_when_it_is_told_to():

@@ -8,9 +8,11 @@ import pytest
 from collector.stream import AwayError, FullError, RefusedError, publishing
 from collector.stream.publishing import (
     MAX_REMEMBERED,
+    PATIENCE,
     TRIES,
     ObjectionError,
     Publisher,
+    UnderWayError,
     check_stored,
 )
 
@@ -20,11 +22,15 @@ class Servers:
 
     Attributes:
         answer: what they answer.
+        ids: of the messages that came.
     """
 
-    answer = b""
+    def __init__(self):
+        self.answer = b""
+        self.ids = []
 
-    async def ask(self, *_):
+    async def ask(self, _subject, _body, headers):
+        self.ids.append(headers["Nats-Msg-Id"])
         return SimpleNamespace(data=self.answer)
 
 
@@ -134,6 +140,36 @@ async def test_only_so_many_messages_are_remembered(servers, publish, monkeypatc
         await publish("0")
     with pytest.raises(RefusedError):
         await publish(f"{MAX_REMEMBERED}")
+
+
+UNDER_WAY = [b'{"stream":"s","seq":0,"duplicate":true}', refusal(10158, 409)]
+
+
+@pytest.mark.parametrize("answer", UNDER_WAY, ids=["2.10", "later"])
+async def test_a_message_that_is_on_its_way_is_not_stored(servers, publish, answer):
+    """It has its id for as long as it may come to be stored, and another one then."""
+    servers.answer = answer
+    for _ in range(PATIENCE + 1):
+        with pytest.raises(UnderWayError):
+            await publish("a")
+    assert servers.ids == ["a"] * PATIENCE + ["a-1"]
+    servers.answer = b'{"seq":7}'
+    await publish("a")
+    await publish("a")
+    assert servers.ids[-2:] == ["a-1", "a"]
+
+
+async def test_a_message_that_there_was_no_room_for_gets_another_id(servers, publish):
+    """Which it keeps until something else is heard of it: servers may know that which it had."""
+    servers.answer = refusal(10077, text="maximum bytes exceeded")
+    for _ in range(2):
+        with pytest.raises(FullError):
+            await publish("a")
+    servers.answer = refusal(10008)
+    for _ in range(2):
+        with pytest.raises(AwayError):
+            await publish("a")
+    assert servers.ids == ["a", "a-1", "a-2", "a-2"]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import orjson
 import pytest
 import structlog
 
-from collector.stream import cluster, pulling, wire
+from collector.stream import cluster, condition, pulling, wire
+from tests.nats import Nats
 from tests.unit.stream.conftest import WINDOW, Member, number_of, speaking, until
 
 
@@ -217,7 +218,7 @@ async def test_who_wants_order_makes_it_where_others_had_more(nats, member):
 async def test_no_more_octets_come_than_are_asked_for(member):
     """However many messages; more come when more is asked for."""
     for number in range(9):
-        await member.send(number, octets=1000)
+        await member.send(number, octets=800)
     consumer = member.receive()
     consumer.ask(9, 4000)
     await until(lambda: len(member.deliveries) == 3)
@@ -310,6 +311,155 @@ async def test_a_consumer_that_servers_refuse_is_told_and_tried_again(nats, memb
         assert lines[0]["log_level"] == "error"
         await stream.delete_consumer("collector", "other")
     await until(lambda: member.numbers == [1])
+
+
+RECEIVER = (
+    "$JS.API.STREAM.CREATE.*",
+    "$JS.API.STREAM.INFO.*",
+    "$JS.API.CONSUMER.LIST.*",
+    "$JS.API.DIRECT.GET.*",
+    "collector.*.*",
+)
+CREATE = "$JS.API.CONSUMER.CREATE.collector.>"
+NEXT = "$JS.API.CONSUMER.MSG.NEXT.collector.*"
+ACK = "$JS.ACK.collector.>"
+
+
+def permitting(*subjects: str) -> str:
+    """Return settings of a server whose user may publish under some subjects."""
+    listed = ", ".join(f'"{subject}"' for subject in (*RECEIVER, *subjects))
+    return (
+        'authorization { users: [{ user: "u", password: "sesame",'
+        f" permissions: {{ publish: [{listed}] }} }}] }}\n"
+    )
+
+
+async def test_what_is_not_permitted_is_a_problem_until_it_is(tmp_path):
+    """As for a deliverer with the rights of a receiver, that gets one after the other."""
+    (tmp_path / "password").write_text("sesame")
+    user = {"user": "u", "password_file": str(tmp_path / "password")}
+    async with (
+        Nats(tmp_path / "nats", more=permitting()) as nats,
+        Member(nats, ack_wait="1h", **user) as member,
+    ):
+        await member.send(1)
+        consumer = member.receive()
+        assert consumer.problem == ""
+        consumer.ask(1, WINDOW)
+        await until(lambda: consumer.problem)
+        assert consumer.problem == (
+            "nothing comes from the stream:"
+            " $JS.API.CONSUMER.CREATE.collector.a.collector.a.* is not permitted"
+        )
+        nats.reconfigure(permitting(CREATE))
+        await until(lambda: "MSG.NEXT" in consumer.problem)
+        assert consumer.problem == (
+            "nothing comes from the stream: $JS.API.CONSUMER.MSG.NEXT.collector.a is not permitted"
+        )
+        nats.reconfigure(permitting(CREATE, NEXT))
+        await until(lambda: member.numbers == [1])
+        assert consumer.problem == ""
+        member.deliveries[0].ack()
+        await until(lambda: consumer.problem)
+        assert consumer.problem == (
+            "what is delivered stays in the stream and comes again:"
+            " $JS.ACK.collector.a.> is not permitted"
+        )
+        nats.reconfigure(permitting(CREATE, NEXT, ACK))
+        await until(lambda: member.holdings.messages == 0)
+        await until(lambda: not consumer.problem)
+
+
+async def test_too_many_consumers_are_a_problem(tmp_path):
+    """The account has a bound of them, or the stream's server has."""
+    (tmp_path / "password").write_text("sesame")
+    user = {"user": "u", "password_file": str(tmp_path / "password")}
+    more = (
+        "accounts { A { jetstream: { max_consumers: 1 },"
+        ' users: [{ user: "u", password: "sesame" }] } }\n'
+    )
+    async with Nats(tmp_path / "nats", more=more) as nats, Member(nats, **user) as member:
+        first, second = member.receive("a"), member.receive("b")
+        await member.send(1, "b")
+        first.ask(1, WINDOW)
+        await until(lambda: member._pullers["a"]._is_there)
+        second.ask(1, WINDOW)
+        await until(lambda: second.problem)
+        assert second.problem == (
+            "nothing comes from the stream: maximum consumers limit reached (10026)"
+        )
+        assert first.problem == ""
+        member.drop_consumer("a")
+        async with nats.client(user="u", password="sesame") as somebody:
+            await somebody.jetstream().delete_consumer("collector", "a")
+        await until(lambda: member.numbers == [1])
+        assert second.problem == ""
+
+
+FIXED = {
+    "push": (
+        {"deliver_subject": "elsewhere"},
+        (
+            "deliver_subject: nothing is needed, the consumer has elsewhere;"
+            " max_waiting: 512 is needed, the consumer has nothing"
+        ),
+    ),
+    "fewer who wait": (
+        {"max_waiting": 7},
+        "max_waiting: 512 is needed, the consumer has 7",
+    ),
+}
+
+
+@pytest.mark.parametrize(("settings", "said"), FIXED.values(), ids=FIXED)
+async def test_what_cannot_be_changed_in_a_consumer_is_named(nats, member, settings, said):
+    """Somebody made one of that name; once it is deleted it is made as it is to be."""
+    async with nats.client() as somebody:
+        stream = somebody.jetstream()
+        known = {"filter_subject": "collector.a.*", "ack_policy": "explicit"}
+        await stream.add_consumer("collector", durable_name="a", **known, **settings)
+        await member.send(1)
+        consumer = member.receive()
+        consumer.ask(1, WINDOW)
+        await until(lambda: consumer.problem)
+        assert consumer.problem == f"nothing comes from the stream: consumer a: {said}"
+        await stream.delete_consumer("collector", "a")
+    await until(lambda: member.numbers == [1])
+    assert consumer.problem == ""
+
+
+async def test_servers_that_come_back_are_no_problem(nats, member, monkeypatch):
+    """Neither while they are away, nor afterwards: only what lasts is one."""
+    monkeypatch.setattr(condition, "PATIENCE_SECONDS", 0.0)
+    consumer = member.receive()
+    consumer.ask(1, WINDOW)
+    await until(lambda: member._pullers["a"]._is_there)
+    await nats.kill()
+    await until(lambda: not member.is_connected)
+    assert consumer.problem == ""
+    monkeypatch.setattr(condition, "PATIENCE_SECONDS", 60.0)
+    nats.start()
+    await until(lambda: member.is_up)
+    await member.send(1)
+    await until(lambda: member.numbers == [1])
+    assert consumer.problem == ""
+
+
+async def test_silence_that_lasts_is_a_problem_until_there_is_a_sign_of_life(
+    nats, member, monkeypatch
+):
+    """Whatever the reason; a server that hangs is one, for as long as no ping finds it out."""
+    monkeypatch.setattr(condition, "PATIENCE_SECONDS", 0.0)
+    consumer = member.receive()
+    consumer.ask(1, WINDOW)
+    await until(lambda: member._pullers["a"]._is_there)
+    nats.pause(0)
+    try:
+        await until(lambda: consumer.problem)
+    finally:
+        nats.resume(0)
+    assert consumer.problem == "nothing comes from the stream: no sign of life"
+    await until(lambda: not consumer.problem)
 
 
 async def test_a_message_of_somebody_else_is_brought_as_it_is(nats, member):

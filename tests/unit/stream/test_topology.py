@@ -94,9 +94,76 @@ def test_each_difference_is_told_for_people():
         "no_ack: false is needed, the stream has true",
         "subjects: collector.*.* is needed, the stream has a, b",
         "retention: workqueue is needed, the stream has limits",
-        "max_age: 0s is needed, the stream has 3600s",
+        "max_age: none is needed, the stream has 3600s",
         "duplicate_window: 600s is needed, the stream has nothing",
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "found", "said"),
+    [
+        (
+            "subject_transform",
+            {"src": "c.*.*", "dest": "ZZ.{{wildcard(1)}}"},
+            "nothing is needed, the stream has src c.*.* dest ZZ.{{wildcard(1)}}",
+        ),
+        (
+            "republish",
+            {"src": ">", "dest": "copy.>", "headers_only": True},
+            "nothing is needed, the stream has src > dest copy.> headers_only true",
+        ),
+        ("mirror", {"name": "other"}, "nothing is needed, the stream has name other"),
+        (
+            "sources",
+            [{"name": "one"}, {"name": "two", "filter_subject": "x.>"}],
+            "nothing is needed, the stream has name one, name two filter_subject x.>",
+        ),
+        (
+            "consumer_limits",
+            {"inactive_threshold": 5 * 10**9, "max_ack_pending": 10},
+            "nothing is needed, the stream has inactive_threshold 5s max_ack_pending 10",
+        ),
+        ("discard_new_per_subject", True, "false is needed, the stream has true"),
+        ("allow_rollup_hdrs", True, "false is needed, the stream has true"),
+        ("subject_delete_marker_ttl", 60 * 10**9, "nothing is needed, the stream has 60s"),
+        ("allow_msg_counter", True, "false is needed, the stream has true"),
+        ("persist_mode", "async", "nothing is needed, the stream has async"),
+        ("sealed", True, "false is needed, the stream has true"),
+        ("deny_delete", True, "false is needed, the stream has true"),
+        ("no_ack", True, "false is needed, the stream has true"),
+        ("max_msgs", 10, "-1 is needed, the stream has 10"),
+        ("max_msgs_per_subject", 1, "-1 is needed, the stream has 1"),
+        ("max_msg_size", 100, "-1 is needed, the stream has 100"),
+        ("max_consumers", 1, "-1 is needed, the stream has 1"),
+    ],
+)
+@pytest.mark.parametrize(
+    "wanted", [topology.batch_stream(SETTINGS), topology.letter_stream(SETTINGS, 1 << 20)]
+)
+def test_what_loses_or_holds_back_events_is_in_neither_stream(wanted, name, found, said):
+    """Though settings say nothing of it."""
+    assert topology.mismatches(wanted, {**wanted, name: found}, {}) == [f"{name}: {said}"]
+
+
+@pytest.mark.parametrize(
+    "found",
+    [
+        {"consumer_limits": {}, "sources": [], "mirror": None, "allow_rollup_hdrs": False},
+        {"persist_mode": "default", "mirror_direct": False, "metadata": {"_nats.ver": "2.11.0"}},
+        {"compression": "s2", "placement": {"tags": ["ssd"]}, "first_seq": 1000},
+        {"description": "ours", "deny_purge": True, "allow_msg_ttl": True, "allow_atomic": True},
+    ],
+)
+def test_what_loses_nothing_is_for_others_to_choose(found):
+    """And what a release says of itself is no difference."""
+    wanted = topology.batch_stream(SETTINGS)
+    assert topology.mismatches(wanted, {**wanted, **found}, {}) == []
+
+
+def test_a_stream_is_made_without_a_word_that_a_release_may_not_know():
+    """What is left out is off."""
+    for made in (topology.batch_stream(SETTINGS), topology.letter_stream(SETTINGS, 1 << 20)):
+        assert not made.keys() & {"subject_transform", "consumer_limits", "persist_mode"}
 
 
 async def test_a_look_tells_what_the_stream_holds():

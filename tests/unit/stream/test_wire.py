@@ -153,13 +153,26 @@ def test_the_id_of_a_batch_is_that_of_its_sink_member_number_and_events():
 def test_events_are_added_up_by_sink():
     """What is no batch's counts for nothing."""
     subjects = {"spool.a.3": 2, "spool.a.1": 4, "spool.b=c.10": 1, "spool.a.x": 9, "other.a.1": 9}
-    assert wire.events_by_sink("spool", subjects) == {"a": 10, "b.c": 10}
+    foreign = {"spool.x y.7": 1, "spool.é.7": 1, f"spool.{'x' * 65}.7": 1}
+    assert wire.events_by_sink("spool", {**subjects, **foreign}) == {"a": 10, "b.c": 10}
 
 
 def test_dead_letters_are_counted_by_reason():
-    """Their subjects name it."""
-    subjects = {"spool-dead-letters.refused": 2, "spool.a.1": 1}
-    assert wire.letters_by_reason("spool", subjects) == {"refused": 2}
+    """Their subjects name it; what is none counts as foreign."""
+    words = {"refused": 2, "foreign_letter": 1, "x y": 3, "é": 4, "x" * 65: 5, "": 6}
+    subjects = {f"spool-dead-letters.{word}": count for word, count in words.items()}
+    counts = wire.letters_by_reason("spool", {**subjects, "spool.a.1": 1})
+    assert counts == {"refused": 2, "foreign_letter": 1 + 3 + 4 + 5 + 6}
+
+
+def test_headers_take_no_more_than_what_is_left_for_them():
+    """Beside the form, whatever settings and clocks say."""
+    longest = {"sink": "s" * 64, "form": "é" * 1000, "codec": "gzip", "number": 2**63}
+    batch = replace(batch_of(1), **longest, octets=wire.MAX_OCTETS, received=1_234_567_890.123456)
+    message = wire.batch_message("s" * 64, batch, wire.identifier("f" * 16, batch))
+    headers = message.size - len(message.body)
+    assert wire.form_octets(batch.form) == 2000
+    assert headers < 2000 + wire.HEADERS_OCTETS
 
 
 @given(

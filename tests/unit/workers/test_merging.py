@@ -380,6 +380,7 @@ async def test_what_is_told_has_its_form_before_any_worker_says_something(tmp_pa
 def stream(**changes):
     known = {"connected": True, "problem": "", "messages": 2, "octets": 100, "oldest_seconds": 3.0}
     held = {"events": {"siem": 7}, "redelivered": {}, "dead_letters": {"events": {"refused": 1}}}
+    held["max_age_seconds"] = None
     own = {"outgoing_octets": 10, "in_hand": {"siem": 1}}
     return {"name": "edr", "leader": "n1", "max_bytes": 900, **known, **held, **own, **changes}
 
@@ -441,13 +442,15 @@ def test_gauges_of_a_stream_are_not_added_up():
         ]
         return packed(families)
 
-    one = part(connected=1, events=5, bytes=10, max_bytes=100, oldest_seconds=3)
-    other = part(connected=0, events=4, bytes=11, max_bytes=100, oldest_seconds=2)
+    bounds = {"max_bytes": 100, "max_age_seconds": 3600}
+    one = part(connected=1, events=5, bytes=10, oldest_seconds=3, **bounds)
+    other = part(connected=0, events=4, bytes=11, oldest_seconds=2, **bounds)
     merged = {family.name: family.samples[0].value for family in merged_families([one, other])}
     assert merged == {
         "collector_stream_connected": 0,
         "collector_stream_events": 5,
         "collector_stream_bytes": 11,
         "collector_stream_max_bytes": 100,
+        "collector_stream_max_age_seconds": 3600,
         "collector_stream_oldest_seconds": 3,
     }
