@@ -163,6 +163,20 @@ async def test_replicas_need_a_cluster(nats, token):
     )
 
 
+@pytest.fixture
+def look_as(tmp_path):
+    """Return what examines servers as a user who has some rights."""
+
+    async def look_as(*, role=Role.RECEIVE, **rights):
+        operator = Operator()
+        file = tmp_path / "credentials"
+        file.write_text(operator.user(**rights)[1])
+        async with Nats(tmp_path / "nats", more=operator.settings) as servers:
+            return await look(*servers.urls, role=role, credentials_file=str(file))
+
+    return look_as
+
+
 async def test_messages_that_are_too_small_for_batches_are_an_error(tmp_path):
     """No stream is made then."""
     async with Nats(tmp_path / "nats", more="max_payload: 64KB") as servers:
@@ -172,13 +186,9 @@ async def test_messages_that_are_too_small_for_batches_are_an_error(tmp_path):
     assert found == ("error", "spool.servers", words)
 
 
-async def test_who_may_not_make_a_stream_is_told(tmp_path):
+async def test_who_may_not_make_a_stream_is_told(look_as):
     """And what the account's limits are, where that may not be asked."""
-    operator = Operator()
-    file = tmp_path / "credentials"
-    file.write_text(operator.user(publish=("$JS.API.STREAM.INFO.>",))[1])
-    async with Nats(tmp_path / "nats", more=operator.settings) as servers:
-        _, *obstacles, _, absent = await look(*servers.urls, credentials_file=str(file))
+    _, *obstacles, _, absent = await look_as(publish=("$JS.API.STREAM.INFO.>",))
     assert [found for *_, found in obstacles] == [
         f"the servers do not let us publish under $JS.API.STREAM.CREATE.{name}"
         for name in ("collector", "collector-dead-letters")
@@ -186,24 +196,16 @@ async def test_who_may_not_make_a_stream_is_told(tmp_path):
     assert absent[2] == f"stream collector-dead-letters {IN_THE_WAY}"
 
 
-async def test_limits_that_may_not_be_asked_for_are_told_as_unknown(tmp_path):
+async def test_limits_that_may_not_be_asked_for_are_told_as_unknown(look_as):
     """As with the rights that deploy/cluster gives."""
-    operator = Operator()
-    file = tmp_path / "credentials"
-    file.write_text(operator.user(publish=("$JS.API.STREAM.>",))[1])
-    async with Nats(tmp_path / "nats", more=operator.settings) as servers:
-        _, (level, _, found), _ = await look(*servers.urls, credentials_file=str(file))
+    _, (level, _, found), _ = await look_as(publish=("$JS.API.STREAM.>",))
     assert level == "note"
     assert found.endswith("if the account's limits, which we may not ask for, allow it")
 
 
-async def test_who_may_not_hear_answers_is_told(tmp_path):
+async def test_who_may_not_hear_answers_is_told(look_as):
     """Instead of that nobody answers."""
-    operator = Operator()
-    file = tmp_path / "credentials"
-    file.write_text(operator.user(subscribe=("elsewhere.>",))[1])
-    async with Nats(tmp_path / "nats", more=operator.settings) as servers:
-        _, (level, _, found), _ = await look(*servers.urls, credentials_file=str(file))
+    _, (level, _, found), _ = await look_as(subscribe=("elsewhere.>",))
     assert level == "error"
     assert 'permissions violation for subscription to "_inbox.' in found
 
@@ -245,14 +247,11 @@ async def test_looking_takes_no_message_and_acknowledges_none(nats, token):
         assert getattr(after, name) == getattr(before, name), name
 
 
-async def test_a_deliverer_that_may_not_use_its_consumer_is_told(tmp_path):
+async def test_a_deliverer_that_may_not_use_its_consumer_is_told(look_as):
     """Under which subjects it would publish."""
-    operator = Operator()
-    file = tmp_path / "credentials"
-    rights = ("$JS.API.STREAM.>", "$JS.API.INFO", "$JS.API.CONSUMER.LIST.>")
-    file.write_text(operator.user(publish=rights)[1])
-    async with Nats(tmp_path / "nats", more=operator.settings) as servers:
-        *_, found, _ = await look(*servers.urls, role=Role.ALL, credentials_file=str(file))
+    *_, found, _ = await look_as(
+        role=Role.ALL, publish=("$JS.API.STREAM.>", "$JS.API.INFO", "$JS.API.CONSUMER.LIST.>")
+    )
     said = (
         "the servers do not let us publish under"
         " $JS.API.CONSUMER.CREATE.collector.siem.collector.siem.*,"
@@ -261,15 +260,9 @@ async def test_a_deliverer_that_may_not_use_its_consumer_is_told(tmp_path):
     assert found == ("error", "sinks[0]", said)
 
 
-async def test_consumers_that_may_not_be_listed_are_an_error(tmp_path):
+async def test_consumers_that_may_not_be_listed_are_an_error(look_as):
     """Deliverers look at them all the time."""
-    operator = Operator()
-    file = tmp_path / "credentials"
-    file.write_text(operator.user(publish=("$JS.API.STREAM.>",))[1])
-    async with Nats(tmp_path / "nats", more=operator.settings) as servers:
-        *_, (level, where, found) = await look(
-            *servers.urls, role=Role.ALL, credentials_file=str(file)
-        )
+    *_, (level, where, found) = await look_as(role=Role.ALL, publish=("$JS.API.STREAM.>",))
     assert (level, where) == ("error", "sinks")
     assert "$js.api.consumer.list.collector" in found.lower()
 

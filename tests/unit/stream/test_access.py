@@ -10,21 +10,10 @@ from collector.certificates import TlsError
 from collector.config import SpoolSettings
 from collector.settings.files import FileError
 from collector.stream.access import credentials, tls_context
+from tests.accounts import CREDENTIALS
 from tests.certificates import Authority
 
 SEED = nkeys.encode_seed(bytes(range(32)), nkeys.PREFIX_BYTE_USER).decode()
-FILE = """\
------BEGIN NATS USER JWT-----
-{jwt}
-------END NATS USER JWT------
-
-************************* IMPORTANT *************************
-NKEY Seed printed below can be used to sign and prove identity.
-
------BEGIN USER NKEY SEED-----
-{seed}
-------END USER NKEY SEED------
-"""
 
 
 def settings(**given):
@@ -53,7 +42,9 @@ def test_a_password_and_a_token_are_read_each_time(tmp_path):
 def test_credentials_are_a_jwt_and_a_seed(tmp_path, line_end):
     """As nats-py is given them, whatever else the file holds."""
     file = tmp_path / "user.creds"
-    file.write_bytes(FILE.format(jwt="a.b-c.d_e", seed=SEED).replace("\n", line_end).encode())
+    file.write_bytes(
+        CREDENTIALS.format(jwt="a.b-c.d_e", seed=SEED).replace("\n", line_end).encode()
+    )
     told = credentials(settings(credentials_file=file))["user_credentials"]
     assert "BEGIN NATS USER JWT-----\na.b-c.d_e\n---" in str(told)
     assert f"BEGIN USER NKEY SEED-----\n{SEED}\n---" in str(told)
@@ -65,10 +56,16 @@ def test_credentials_are_a_jwt_and_a_seed(tmp_path, line_end):
         (b"", "holds no JWT with the seed"),
         (b"-----BEGIN NATS USER JWT-----", "holds no JWT with the seed"),
         (b"-----BEGIN NATS USER JWT-----\njwt\n", "holds no JWT with the seed"),
-        (FILE.format(jwt="", seed=SEED).encode(), "holds no JWT with the seed"),
-        (FILE.format(jwt="jwt", seed="").encode(), "holds no JWT with the seed"),
-        (FILE.format(jwt="jwt", seed="SUAB-secret").encode(), "holds a seed that cannot be read"),
-        (FILE.format(jwt="jwt", seed=SEED[:-2]).encode(), "holds a seed that cannot be read"),
+        (CREDENTIALS.format(jwt="", seed=SEED).encode(), "holds no JWT with the seed"),
+        (CREDENTIALS.format(jwt="jwt", seed="").encode(), "holds no JWT with the seed"),
+        (
+            CREDENTIALS.format(jwt="jwt", seed="SUAB-secret").encode(),
+            "holds a seed that cannot be read",
+        ),
+        (
+            CREDENTIALS.format(jwt="jwt", seed=SEED[:-2]).encode(),
+            "holds a seed that cannot be read",
+        ),
         (b"\xff", "is not ASCII"),
         (None, "cannot be read: No such file or directory"),
     ],
