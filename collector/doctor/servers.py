@@ -10,7 +10,7 @@ import nats.errors
 
 from collector.certificates import TlsError
 from collector.settings.files import FileError
-from collector.stream.asking import Asker
+from collector.stream.asking import Asker, forbids
 from collector.stream.link import CertificateWantedError, GuardedClient, connect, describe
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Visit:
         """Take in what is heard beside."""
         self.client.hear(error)
         if self.client.is_connected:
-            self.objections.append(describe(error).lower())
+            self.objections.append(describe(error))
             self.asker.forbid(str(error))
 
     async def forbidden(self, messages: Mapping[str, bytes], seconds: float) -> list[str]:
@@ -78,7 +78,7 @@ class Visit:
         return [
             subject
             for subject in messages
-            if any(f'"{subject.lower()}"' in said for said in self.objections)
+            if any(forbids(said, subject) for said in self.objections)
         ]
 
     def end(self) -> None:
