@@ -29,6 +29,11 @@ NKEY Seed printed below can be used to sign and prove identity.
 ------END USER NKEY SEED------
 """
 
+SOMEBODY: Final = CREDENTIALS.format(
+    jwt="e30.e30.e30", seed="SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y"
+)
+"""The file of a user whom no servers know."""
+
 _UNBOUND: Final = {"subs": -1, "data": -1, "payload": -1}
 _ACCOUNT: Final = {**_UNBOUND, "imports": -1, "exports": -1, "conn": -1, "leaf": -1}
 _JETSTREAM: Final = {"mem_storage": 0, "disk_storage": 1 << 30, "streams": 2, "consumer": 16}

@@ -143,6 +143,24 @@ def build(directory: Path) -> list[dict[str, Any]]:
     return [*yaml.safe_load_all(done.stdout)]
 
 
+def not_committed(paths: list[str]) -> list[str]:
+    """Return those of some paths of the repository that git leaves out."""
+    done = subprocess.run(
+        ["git", "check-ignore", *paths], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if done.returncode == 128:
+        pytest.skip("needs a clone of git")
+    return done.stdout.splitlines()
+
+
+def assert_confined(service: dict[str, Any]) -> None:
+    """See that a service of a Compose file can do no more than it needs."""
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service.keys().isdisjoint({"privileged", "cap_add", "pid", "ipc", "network_mode"})
+
+
 def named_files(directory: Path) -> set[str]:
     """Return the files and directories that a kustomization names."""
     found = read(directory / "kustomization.yaml")

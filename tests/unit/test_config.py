@@ -32,6 +32,7 @@ from collector.roles import Role
 from collector.settings.checking import child, declared
 from collector.settings.json_schema import help_of
 from collector.settings.substitution import substitute
+from tests.accounts import SOMEBODY
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "config" / "collector.yaml"
@@ -43,14 +44,6 @@ SINK = {"name": "default", "url": "https://siem.example/ingest"}
 FILE = str(Path(__file__))
 TLS = {"cert_file": FILE, "key_file": FILE}
 STREAM = {"type": "jetstream", "servers": ["nats://localhost:4222"]}
-CREDENTIALS = """\
------BEGIN NATS USER JWT-----
-e30.e30.e30
-------END NATS USER JWT------
------BEGIN USER NKEY SEED-----
-SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y
-------END USER NKEY SEED------
-"""
 OTHER_SPOOLS = ("servers", "stream", "replicas", "local_max_bytes", "ack_wait")
 """Settings of the other type that have a value where they are not written."""
 MINIMAL = {"listeners": [LISTENER], "intakes": [INTAKE], "sinks": [SINK]}
@@ -336,7 +329,7 @@ def test_how_much_a_stream_holds_is_another_bound_than_that_of_the_file(given, b
 def test_a_stream_is_reached_with_credentials_and_tls(tmp_path):
     """Files are checked, and known as those that settings refer to."""
     credentials, authorities = tmp_path / "credentials", tmp_path / "ca.pem"
-    credentials.write_text(CREDENTIALS)
+    credentials.write_text(SOMEBODY)
     authorities.write_text("x")
     spool = STREAM | {
         "servers": "tls://nats.example",

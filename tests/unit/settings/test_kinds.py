@@ -44,6 +44,7 @@ from collector.settings.kinds import (
     whole_or,
 )
 from collector.settings.secret_files import MAX_CREDENTIALS_OCTETS
+from tests.accounts import SOMEBODY
 
 PORT = whole(0, 65535)
 SIZE = size(1024, 1024 * 1024)
@@ -443,23 +444,12 @@ def test_one_setting_says_nothing_of_another():
     assert "default" not in second
 
 
-NATS_CREDENTIALS = """\
------BEGIN NATS USER JWT-----
-e30.e30.e30
-------END NATS USER JWT------
-
------BEGIN USER NKEY SEED-----
-SUAAAAICAMCAKBQHBAEQUCYMBUHA6EARCIJRIFIWC4MBSGQ3DQOR4H776Y
-------END USER NKEY SEED------
-"""
-
-
 def test_credentials_of_several_lines_are_known_by_their_parts(tmp_path):
     """What they hold is not shown."""
     file = tmp_path / "credentials"
-    file.write_text(NATS_CREDENTIALS)
+    file.write_text(SOMEBODY)
     assert CREDENTIALS_FILE.read(str(file)) == file
-    for content in ("s3cret", NATS_CREDENTIALS.partition("-----BEGIN USER")[0], ""):
+    for content in ("s3cret", SOMEBODY.partition("-----BEGIN USER")[0], ""):
         file.write_text(content)
         flaw = f"{str(file)!r} holds no JWT with the seed of its key"
         assert refusal(CREDENTIALS_FILE, str(file)) == flaw
